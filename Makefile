@@ -1,0 +1,80 @@
+# The daily verbs. `make` alone lists them. Whatever a verb needs goes into .venv, in the versions that
+# pyproject.toml and Cargo.lock name; a second call installs nothing.
+
+ifeq ($(origin PYTHON), undefined)
+# The first that is new enough and can make an environment; Debian ships `ensurepip` with python3-venv.
+PYTHON := $(shell for python in python3 python3.11 python3.12 python3.13 python3.14; do \
+	"$$python" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo "$$python" && break; done)
+endif
+
+RUST := Cargo.toml Cargo.lock $(shell find rust -name Cargo.toml -o -path '*/src/*' -type f)
+VENV := .venv/.made-by-$(subst /,-,$(PYTHON))
+BIN := .venv/bin
+
+# The core is built for, and the workspace checked with, the same interpreter.
+export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint bench nightly clean tools
+
+help:
+	@echo 'make demo      write a real dataset, deduplicate it and show the result'
+	@echo 'make test      run the tests of the core and of the package; set CURATEKIT_DATA for more'
+	@echo 'make lint      check format, types and style of everything'
+	@echo 'make bench     measure against other tools, on documentation packages of Debian'
+	@echo 'make nightly   run all tests at full length, and plant bugs that they must catch'
+	@echo 'make clean     remove all that these verbs made'
+	@echo
+	@echo 'PYTHON=python3.12 chooses the Python that .venv is made from.'
+
+demo: .venv/.native build/demo/stdlib.jsonl
+	@rm -rf build/demo/out
+	$(BIN)/curatekit dedup build/demo/stdlib.jsonl -o build/demo/out
+	$(BIN)/curatekit show build/demo/out --reason near-duplicate --limit 3
+
+test: .venv/.native .venv/.group-test | tools
+	cargo test --workspace --locked
+	$(BIN)/python -m pytest
+
+lint: .venv/.native .venv/.group-lint | tools
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest curatekit._native
+	$(BIN)/python rust/core/src/unicode/generate.py --check
+
+bench: .venv/.native .venv/.group-bench
+	$(BIN)/python benches/compare.py
+
+nightly: .venv/.native .venv/.group-test | tools
+	CURATEKIT_CORPORA=2000 $(BIN)/python -m pytest -m '' --timeout 3600
+	$(BIN)/python tests/planted.py
+
+clean:
+	rm -rf .venv build target .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find python tests benches examples rust -name __pycache__ -prune -exec rm -rf {} +
+	rm -f python/curatekit/_native*.so
+
+build/demo/stdlib.jsonl: examples/stdlib_chat.py $(VENV)
+	@mkdir -p build/demo
+	$(BIN)/python examples/stdlib_chat.py $@
+
+.venv/.native: $(RUST) .venv/.group-build | tools
+	env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV='$(CURDIR)/.venv' $(BIN)/maturin develop --release --locked
+	@touch $@
+
+.venv/.group-%: pyproject.toml $(VENV)
+	$(BIN)/python -m pip install --quiet --group $*
+	@touch $@
+
+$(VENV): | tools
+	$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet pip==26.3
+	@touch $@
+
+tools:
+	@sh .ci/tools "$(PYTHON)"

@@ -1,0 +1,7 @@
+"""`python -m curatekit` is the command `curatekit`."""
+
+import sys
+
+from curatekit.cli import main
+
+sys.exit(main())

@@ -1,0 +1,187 @@
+"""The core, as Python sees it: rows, text, duplicates and bytes.
+
+Everything here works without the interpreter lock, on a thread pool made for the call. A call looks
+for signals every few hundredths of a second, so Ctrl-C ends it within a second with
+`KeyboardInterrupt`.
+"""
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import Literal, Protocol, TypedDict, final, type_check_only
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curatekit.formats import Format
+
+__all__ = ["UNICODE_VERSION", "Decided", "__version__", "decide", "guard_maps", "parts"]
+
+__version__: str
+"""Version of the core."""
+UNICODE_VERSION: str
+"""Unicode version of the frozen tables that decide lower case and word classes."""
+
+@type_check_only
+class Progress(Protocol):
+    """Is told about ten times a second how far the work is."""
+
+    def __call__(self, stage: str, done: int, total: int, /) -> None:
+        """Take the stage (`read`, `exact`, `near`, `write`), work done in it and work in all.
+
+        Work is counted in bytes for `read` and `write`, in rows for the others.
+        """
+
+@type_check_only
+class FileSummary(TypedDict):
+    name: str
+    """The path as given."""
+    format: str
+    layout: Literal["lines", "array", "object"]
+    compression: Literal["none", "gzip", "zstd"]
+    bytes: int
+    """Bytes after decompression."""
+    rows: int
+    blank_lines: int
+    bom: bool
+
+@type_check_only
+class Problem(TypedDict):
+    """Why one row could not be judged."""
+
+    row: int
+    file: str
+    line: int
+    byte: int
+    reason: str
+    """Stable id: `invalid-utf8`, `invalid-json`, `too-deep`, `too-long`, `not-an-object`,
+    `missing-field`, `wrong-type`."""
+    message: str
+
+@type_check_only
+class Summary(TypedDict):
+    """Counts and resolved settings of a decision. Equal for equal input, whatever the threads."""
+
+    rows: int
+    kept: int
+    exact_duplicates: int
+    near_duplicates: int
+    quarantined: dict[str, int]
+    files: list[FileSummary]
+    ngram: int
+    alike: Literal["each-role", "whole"]
+    recall: Literal["bands", "exact"]
+    bands: int
+    """Bands of the index; 0 where recall is exact."""
+    band_slots: int
+    """Signature slots a band."""
+    median_shingles: int
+    """Median size of the rows' shingle sets; 0 where nothing was shingled."""
+    rows_without_text: int
+    """Rows in which no compared part stands: always kept."""
+    rows_without_tokens: int
+    """Rows with text but no token: compared exactly only."""
+    duplicate_keys: int
+    """Keys on a compared path that stand twice in one object; the last counts."""
+    lone_surrogates: int
+    """Rows whose text holds half a surrogate pair."""
+    differ_elsewhere: int
+    """Removed rows that differ from their witness outside what was compared."""
+
+@final
+class Decided:
+    """Every row of the inputs, decided. Holds the inputs mapped until it is dropped."""
+
+    @property
+    def summary(self) -> Summary: ...
+    @property
+    def seconds(self) -> list[tuple[str, float]]:
+        """Wall time of each stage, in order."""
+    @property
+    def pairs_compared(self) -> int:
+        """Pairs whose exact similarity was computed. May vary between equal runs."""
+    def problems(self, limit: int) -> list[Problem]:
+        """The first `limit` quarantined rows, in row order."""
+    def state(self) -> NDArray[np.uint8]:
+        """0 kept, 1 removed as exact duplicate, 2 as near-duplicate, 3 quarantined; `(rows,)`."""
+    def witness(self) -> NDArray[np.uint64]:
+        """The kept row that stands for this one, itself where it was not removed; `(rows,)`."""
+    def shared(self) -> NDArray[np.uint32]:
+        """Shingles that a near-duplicate and its witness share in their least similar role."""
+    def united(self) -> NDArray[np.uint32]:
+        """Shingles of a near-duplicate and its witness united in that role; else 0; `(rows,)`."""
+    def write(self, folder: str | PathLike[str], *, progress: Progress | None = None) -> None:
+        """Write `{kept,removed,quarantine,decisions}.jsonl`, down to the disk.
+
+        Raises:
+            OSError: A file cannot be written; carries errno and file name.
+            DataError: An input changed since it was opened; nothing written can be trusted.
+        """
+
+def decide(
+    inputs: Sequence[str | PathLike[str]],
+    formats: Sequence[Format],
+    *,
+    format: str,
+    field: str | None,
+    also: Sequence[str],
+    on: Sequence[str],
+    method: Literal["exact", "near"],
+    threshold_millis: int,
+    ngram: int | None,
+    alike: Literal["each-role", "whole"] | None,
+    recall: Literal["bands", "exact"],
+    seed: int,
+    max_line: int,
+    on_error: Literal["quarantine", "stop"],
+    threads: int,
+    memory: int,
+    io: Literal["map", "read"],
+    spool: str | PathLike[str],
+    progress: Progress | None,
+) -> Decided:
+    """Read the inputs, and decide for every row whether it is kept, removed or quarantined.
+
+    Args:
+        inputs: Files, plain, gzip or zstd (told by their first bytes); `-` is standard input. Rows
+            are numbered in this order.
+        formats: Known layouts, in the order of detection; the last fits everything.
+        format: Name of one of `formats`, or `auto` to tell each file's from its first 100 rows.
+        field: Read every row as `text`, with the text in this field.
+        also: Further top-level fields to compare.
+        on: Roles compared; empty means all.
+        method: `exact` removes rows whose compared parts are equal, `near` also similar ones.
+        threshold_millis: Least similarity in thousandths, 1 to 1000.
+        ngram: Words per shingle; None is 5 if every file is of format `text`, else 3.
+        alike: None is `whole` if every file is of format `text`, else `each-role`.
+        recall: `bands` finds at least 0.999 of the pairs at the threshold, `exact` all.
+        seed: Of the functions behind `bands`.
+        max_line: Longest row in bytes; a longer one is quarantined.
+        on_error: What becomes of a bad row: set aside, or the end of the run.
+        threads: Worker threads; 0 means one a core.
+        memory: Budget for private memory in bytes.
+        io: `read` copies the inputs to the spool first, where nobody can change them.
+        spool: Folder for unnamed temporary files.
+        progress: Is told how far the work is; an exception in it ends the work.
+
+    Raises:
+        FileNotFoundError: An input is missing.
+        DataError: An input cannot be read, is broken as a whole or changed meanwhile, or `on_error`
+            is `stop` and a row is bad.
+        OSError: The spool cannot be written; carries errno and file name.
+        ValueError: A number is out of its range.
+    """
+
+def parts(row: bytes, format: Format, *, field: str | None = None) -> list[tuple[str, str]]:
+    """Split a row into (role, text), in comparison order; what is no text stands as raw JSON.
+
+    Raises:
+        ValueError: The row is not a JSON object of that format.
+    """
+
+def guard_maps() -> None:
+    """Make this process survive an input that is cut short under its map.
+
+    Installs a SIGBUS handler that puts a page of zeros where the file ended; the run then finds
+    that its input changed and fails with `DataError`. For programs of our own only: a handler
+    belongs to the whole process.
+    """

@@ -1,0 +1,135 @@
+"""The command `curatekit`: one module a command, and here what they share.
+
+A command raises; only `main` turns an error into a message and an exit code.
+"""
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from io import StringIO, TextIOWrapper
+from types import FrameType
+from typing import NoReturn, TextIO
+
+import click
+
+from curatekit import __version__
+from curatekit.cli.dedup import dedup
+from curatekit.cli.show import show
+from curatekit.errors import CurateError, DataError
+
+USAGE, INPUT, OUTPUT, BUG, INTERRUPTED, TERMINATED = 2, 3, 4, 70, 130, 143
+
+_EPILOG = """\b
+Examples:
+  curatekit dedup data/*.jsonl -o out   write what is worth keeping to out/
+  curatekit show out                    look at what was removed, and why
+
+\b
+Completion, for this shell (bash; also zsh_source, fish_source):
+  eval "$(_CURATEKIT_COMPLETE=bash_source curatekit)"
+"""
+
+
+@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def curatekit() -> None:
+    """Turn a pile of fine-tuning data into a dataset worth training on.
+
+    Every row that is not in the result has a reason, which you can look up.
+    """
+
+
+curatekit.add_command(dedup)
+curatekit.add_command(show)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line, and return its exit code.
+
+    0 done · 1 done, and `--strict` found quarantined rows · 2 usage · 3 an input is unreadable or
+    changed · 4 no space or I/O error · 70 a bug · 130 interrupted · 143 terminated
+    """
+    sys.stdout, sys.stderr = sys.stdout or StringIO(), sys.stderr or StringIO()  # closed by `>&-`
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = _invoke(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = 0  # the reader has seen enough
+    except BaseException as error:  # noqa: BLE001 (a person gets a line, and no traceback)
+        code = _explain(error)
+    _drain(sys.stdout)
+    _drain(sys.stderr)
+    return code
+
+
+def _invoke(arguments: Sequence[str]) -> int:
+    if "_CURATEKIT_COMPLETE" in os.environ:
+        curatekit.main(list(arguments), prog_name="curatekit")
+    with curatekit.make_context("curatekit", list(arguments)) as context:
+        return curatekit.invoke(context) or 0
+
+
+def _explain(error: BaseException) -> int:
+    """Print what went wrong, and tell the exit code for it."""
+    message, hint = "", None
+    match error:
+        case click.exceptions.Exit():
+            code = error.exit_code
+        case SystemExit():
+            code = int(error.code or 0)
+        case click.exceptions.NoArgsIsHelpError():
+            error.show()
+            code = USAGE
+        case click.UsageError():
+            message, hint = _usage(error)
+            code = USAGE
+        case CurateError():
+            message, hint = error.message, error.hint
+            code = INPUT if isinstance(error, DataError) else USAGE
+        case OSError():
+            message = f"{error.filename or 'standard output'}: {(error.strerror or '').lower()}"
+            code = INPUT if isinstance(error, FileNotFoundError) else OUTPUT
+        case KeyboardInterrupt():
+            message, code = "interrupted", INTERRUPTED
+        case _Terminated():
+            message, code = "terminated", TERMINATED
+        case _:
+            message = f"{type(error).__name__}: {error}"
+            hint = "this is a bug in curatekit; please report it"
+            code = BUG
+    if message:
+        from curatekit.cli.terminal import complain  # noqa: PLC0415 (slow, and help does without)
+
+        with suppress(OSError):
+            complain(message, hint)
+    return code
+
+
+def _usage(error: click.UsageError) -> tuple[str, str | None]:
+    message, *meant = re.split(r"\.? \(?Did you mean ", error.format_message().replace("'", "`"))
+    command = error.ctx.command_path if error.ctx else "curatekit"
+    hint = f"did you mean {meant[0].rstrip('?)')}?" if meant else f"see `{command} --help`"
+    return message[:1].lower() + message[1:].rstrip("."), hint
+
+
+def _drain(stream: TextIO) -> None:
+    """Write what is left, or give it up: Python would complain about it as it ends."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise _Terminated
+
+
+class _Terminated(BaseException):
+    """The process was asked to end; like Ctrl-C, it ends once nothing is left behind."""

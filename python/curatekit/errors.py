@@ -1,0 +1,40 @@
+"""What can go wrong, as exceptions that carry the place, the problem and a hint.
+
+A missing input is `FileNotFoundError`, and output that cannot be written is `OSError`, as
+everywhere in Python.
+"""
+
+
+class CurateError(Exception):
+    """What was asked for cannot be done; the base of every error of curatekit.
+
+    Attributes:
+        message: One line: place first, then the problem.
+        hint: What to do about it, if that is known.
+    """
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\nhint: {self.hint}"
+
+
+class DataError(CurateError):
+    """An input cannot be read, is broken as a whole, changed while it was read, or holds a bad row.
+
+    Attributes:
+        path: The input, as it was given.
+        line: The line, from 1; None where the whole file is meant.
+        problem: What is wrong there.
+    """
+
+    def __init__(self, path: str, line: int | None, problem: str, hint: str | None = None) -> None:
+        place = path if line is None else f"{path}:{line}"
+        super().__init__(f"{place}: {problem}", hint)
+        self.args = (path, line, problem, hint)
+        self.path = path
+        self.line = line
+        self.problem = problem

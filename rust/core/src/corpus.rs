@@ -1,0 +1,274 @@
+//! The inputs, opened: rows, the layout of each file, and what of a row is compared.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{Error, Problem, Result};
+use crate::format::{Format, Layout, PartRule, RoleRule, RuleKind};
+use crate::json::validate;
+use crate::jsonl::Rows;
+use crate::parts::{Part, Parts, Selection};
+use crate::source::Source;
+use crate::value::Value;
+use crate::watch::{Stage, Watch};
+
+/// Rows of a file that are looked at to tell its format.
+const SAMPLE: usize = 100;
+
+/// How inputs are to be read.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// Name of a format, or None to tell each file's from its rows.
+    pub format: Option<String>,
+    /// The one field that holds the text, whatever else stands in the rows.
+    pub field: Option<String>,
+    /// Further top-level fields to compare.
+    pub also: Vec<String>,
+    /// Roles compared; empty means all.
+    pub on: Vec<String>,
+    /// Longest row in bytes.
+    pub max_line: u64,
+    /// Spool inputs instead of mapping them.
+    pub copy: bool,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        let (format, field) = (None, None);
+        Self {
+            format,
+            field,
+            also: Vec::new(),
+            on: Vec::new(),
+            max_line: 64 << 20,
+            copy: false,
+        }
+    }
+}
+
+/// A good row.
+#[derive(Debug)]
+pub struct Read<'b> {
+    /// A copy of its bytes.
+    pub bytes: &'b [u8],
+    /// The object in them.
+    pub object: Value<'b>,
+    /// Its compared parts.
+    pub parts: Parts<'b>,
+}
+
+/// Opened inputs.
+#[derive(Debug)]
+pub struct Corpus {
+    /// The rows of all inputs.
+    pub rows: Rows,
+    /// The layout of each shard.
+    pub layouts: Vec<Arc<Layout>>,
+    selection: Selection,
+    max_line: u64,
+}
+
+impl Layout {
+    /// The layout's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Corpus {
+    /// Open inputs, find their rows, tell their formats. `formats` stand in the order of detection;
+    /// the last fits all.
+    ///
+    /// # Errors
+    /// An input or the spool fails, or a setting names no format.
+    pub fn open(
+        paths: &[PathBuf],
+        formats: &[Format],
+        reading: &Reading,
+        spool: &Path,
+        watch: &Watch,
+    ) -> Result<Self> {
+        let mut known = Vec::new();
+        for format in candidates(formats, reading)? {
+            let layout = Layout::new(&format)?.with_fields(&reading.also);
+            known.push(Arc::new(layout));
+        }
+        let mut corpus = Self {
+            rows: Rows::default(),
+            layouts: Vec::new(),
+            selection: Selection {
+                on: reading.on.clone(),
+            },
+            max_line: reading.max_line,
+        };
+        watch.begin(Stage::Read, 0);
+        let opened: Result<Vec<Option<Arc<Layout>>>> = paths
+            .iter()
+            .map(|path| {
+                let source = Source::open(path, spool, reading.copy, watch)?;
+                corpus.rows.add(source, watch)?;
+                Ok(corpus.detect(&known, corpus.rows.shards.len() - 1))
+            })
+            .collect();
+        corpus.rows.check_inputs()?;
+        let detected = opened?;
+        corpus.layouts = fill_in(detected, &known);
+        Ok(corpus)
+    }
+
+    /// The first layout that more than half of the sampled objects follow; None without objects.
+    fn detect(&self, known: &[Arc<Layout>], shard: usize) -> Option<Arc<Layout>> {
+        let (last, rest) = known.split_last().expect("there is a format");
+        let shard = &self.rows.shards[shard];
+        let everything = Selection::default();
+        let mut objects = 0;
+        let mut fits = vec![0; rest.len()];
+        let mut buffer = Vec::new();
+        for row in shard.first_row..shard.first_row + shard.rows.min(SAMPLE) {
+            let Ok(bytes) = self.copy(row, &mut buffer) else {
+                continue;
+            };
+            let Ok(object) = validate(bytes) else {
+                continue;
+            };
+            objects += usize::from(object.is_object());
+            for (fits, layout) in fits.iter_mut().zip(rest) {
+                *fits += usize::from(Parts::read(bytes, object, layout, &everything).is_ok());
+            }
+        }
+        let chosen = rest.iter().zip(fits).find(|(_, fits)| fits * 2 > objects);
+        let layout = chosen.map_or(last, |(layout, _)| layout);
+        (objects > 0).then(|| Arc::clone(layout))
+    }
+
+    /// A copy of a row, from which all else is read: the map of a file may change under us.
+    fn copy<'b>(
+        &self,
+        row: usize,
+        buffer: &'b mut Vec<u8>,
+    ) -> std::result::Result<&'b [u8], Problem> {
+        if self.rows.size(row) > self.max_line {
+            return Err(Problem::TooLong {
+                bytes: self.rows.size(row),
+                most: self.max_line,
+            });
+        }
+        buffer.clear();
+        buffer.extend_from_slice(self.rows.bytes(row));
+        Ok(buffer)
+    }
+
+    /// Validate a row and list its compared parts.
+    ///
+    /// # Errors
+    /// Why the row cannot be judged.
+    pub fn read<'b>(
+        &self,
+        row: usize,
+        buffer: &'b mut Vec<u8>,
+    ) -> std::result::Result<Read<'b>, Problem> {
+        let bytes = self.copy(row, buffer)?;
+        let object = validate(bytes)?;
+        let layout = &self.layouts[self.rows.shard_index(row)];
+        Ok(Read {
+            bytes,
+            object,
+            parts: Parts::read(bytes, object, layout, &self.selection)?,
+        })
+    }
+
+    /// The same for a row that was good before.
+    ///
+    /// # Errors
+    /// [`Error::Changed`], if it is not any more.
+    pub fn read_again<'b>(&self, row: usize, buffer: &'b mut Vec<u8>) -> Result<Read<'b>> {
+        self.read(row, buffer).map_err(|_| Error::Changed {
+            path: self.rows.shard(row).source.path.clone(),
+        })
+    }
+
+    /// The input and line of a row, for messages.
+    #[must_use]
+    pub fn place(&self, row: usize) -> (PathBuf, u64) {
+        (
+            self.rows.shard(row).source.path.clone(),
+            self.rows.line(row),
+        )
+    }
+}
+
+/// A file without a good row says nothing, and must not change how the others are compared.
+fn fill_in(detected: Vec<Option<Arc<Layout>>>, known: &[Arc<Layout>]) -> Vec<Arc<Layout>> {
+    let first = detected.iter().flatten().next().or(known.last());
+    let first = Arc::clone(first.expect("there is a format"));
+    let layouts = detected.into_iter();
+    layouts
+        .map(|layout| layout.unwrap_or_else(|| Arc::clone(&first)))
+        .collect()
+}
+
+/// The parts of one row by itself, as role and text; an opaque part as its raw JSON.
+///
+/// # Errors
+/// The format is malformed, or (inside) the row is not of it.
+pub fn texts_of(
+    row: &[u8],
+    format: &Format,
+    field: Option<&str>,
+) -> Result<std::result::Result<Vec<(String, String)>, Problem>> {
+    let reading = Reading {
+        field: field.map(str::to_owned),
+        ..Reading::default()
+    };
+    let formats = candidates(std::slice::from_ref(format), &reading)?;
+    let layout = Layout::new(&formats[0])?;
+    let text = |part: &Part| {
+        (
+            part.role.to_string(),
+            String::from_utf8_lossy(&part.text).into_owned(),
+        )
+    };
+    Ok(validate(row)
+        .and_then(|object| Parts::read(row, object, &layout, &Selection::default()))
+        .map(|parts| parts.list.iter().map(text).collect()))
+}
+
+/// The formats that a file may turn out to be of.
+fn candidates(formats: &[Format], reading: &Reading) -> Result<Vec<Format>> {
+    if let Some(field) = &reading.field {
+        if reading.format.as_ref().is_some_and(|name| name != "text") {
+            return Err(Error::Setting("`field` is for format `text`".into()));
+        }
+        let rule = PartRule {
+            path: String::new(),
+            role: RoleRule::Fixed("text".into()),
+            kind: RuleKind::Text,
+        };
+        return Ok(vec![Format {
+            name: "text".into(),
+            needs: vec![vec![field.clone()]],
+            parts: vec![PartRule {
+                path: field.clone(),
+                ..rule
+            }],
+            ..Format::default()
+        }]);
+    }
+    let chosen = |format: &&Format| {
+        reading
+            .format
+            .as_ref()
+            .is_none_or(|name| *name == format.name)
+    };
+    let chosen: Vec<Format> = formats.iter().filter(chosen).cloned().collect();
+    if chosen.is_empty() {
+        let names: Vec<&str> = formats.iter().map(|format| &*format.name).collect();
+        let name = reading.format.as_deref().unwrap_or("auto");
+        return Err(Error::Setting(format!(
+            "no format is called `{name}`; there are `{}`",
+            names.join("`, `")
+        )));
+    }
+    Ok(chosen)
+}

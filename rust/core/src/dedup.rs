@@ -1,0 +1,391 @@
+//! The pipeline: read, exact, near, keep-first.
+//!
+//! One pass over the text validates every row, hashes its compared parts and, for near-duplicates,
+//! writes the band keys of its signature to the spool. Everything after works on columns over rows,
+//! and goes back to the text only to verify.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Instant;
+
+use rayon::prelude::*;
+
+use crate::bands::{Banding, Buckets, KeySpool};
+use crate::cache::SetCache;
+use crate::cluster::{ByBuckets, ByShingles, KeepFirst, Removal};
+use crate::corpus::{Corpus, Reading};
+use crate::decisions::{Counts, Decisions, State};
+use crate::error::{Error, Result};
+use crate::exact::{Secret, duplicates};
+use crate::format::Format;
+use crate::key_role::KeyRoles;
+use crate::minhash::MinHash;
+use crate::parts::Part;
+use crate::read::{Block, Columns, Oddities, Reader, Scratch, breaks_its_file};
+use crate::rest;
+use crate::shingles::{Alike, Shingling};
+use crate::watch::{Stage, Watch};
+
+/// Rows that one thread reads at a time.
+const BLOCK: usize = 1024;
+
+/// Which duplicates are removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Rows whose compared parts are equal.
+    Exact,
+    /// Those, and rows whose shingles are alike.
+    Near,
+}
+
+/// How near-duplicates are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recall {
+    /// By bands of signatures: at least 0.999 of the pairs at the threshold, and more above it.
+    Bands,
+    /// By an index of all shingles: every pair. Much slower on large inputs.
+    Exact,
+}
+
+/// What to decide, and with what.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How inputs are read.
+    pub reading: Reading,
+    /// Which duplicates.
+    pub method: Method,
+    /// Least similarity in thousandths, 1 to 1000.
+    pub threshold_millis: u32,
+    /// Words an n-gram. None: 5 if every file is of format `text`, else 3.
+    pub ngram: Option<usize>,
+    /// What must be alike. None: the whole if every file is of format `text`, else each role.
+    pub alike: Option<Alike>,
+    /// How near-duplicates are found.
+    pub recall: Recall,
+    /// Of the signature's functions.
+    pub seed: u64,
+    /// Fail at the first bad row instead of putting it aside.
+    pub stop_at_bad_row: bool,
+    /// Worker threads; 0 means one a core.
+    pub threads: usize,
+    /// Budget for private memory in bytes.
+    pub memory: u64,
+}
+
+impl Default for Settings {
+    /// Near-duplicates at 0.8, everything else as the command has it.
+    fn default() -> Self {
+        Self {
+            reading: Reading::default(),
+            method: Method::Near,
+            threshold_millis: 800,
+            ngram: None,
+            alike: None,
+            recall: Recall::Bands,
+            seed: 0,
+            stop_at_bad_row: false,
+            threads: 0,
+            memory: 4 << 30,
+        }
+    }
+}
+
+/// Read the inputs and decide every row.
+///
+/// `formats` stand in the order of detection. `spool` is a folder for unnamed temporary files.
+///
+/// # Errors
+/// See [`Error`]; nothing is left behind.
+pub fn decide(
+    paths: &[PathBuf],
+    formats: &[Format],
+    settings: &Settings,
+    spool: &Path,
+    watch: &Watch,
+) -> Result<Decisions> {
+    check(settings)?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(settings.threads)
+        .build();
+    let pool = pool.map_err(|error| {
+        Error::Setting(format!(
+            "cannot start {} threads: {error}",
+            settings.threads
+        ))
+    })?;
+    let pool = Arc::new(pool);
+    let begun = Instant::now();
+    let corpus = pool.install(|| Corpus::open(paths, formats, &settings.reading, spool, watch))?;
+    let documents =
+        corpus.layouts.iter().all(|layout| layout.name() == "text") && !corpus.rows.is_empty();
+    let shingling = Shingling {
+        ngram: settings.ngram.unwrap_or(if documents { 5 } else { 3 }),
+        alike: settings.alike.unwrap_or(if documents {
+            Alike::Whole
+        } else {
+            Alike::EachRole
+        }),
+    };
+    let banding = match (settings.method, settings.recall) {
+        (Method::Near, Recall::Bands) => Banding::for_threshold(settings.threshold_millis),
+        _ => None,
+    };
+    let rows = corpus.rows.len();
+    let mut decisions = Decisions {
+        corpus,
+        state: vec![State::Kept; rows],
+        witness: (0..rows as u32).collect(),
+        shared: vec![0; rows],
+        united: vec![0; rows],
+        problems: Vec::new(),
+        counts: Counts::default(),
+        shingling,
+        banding,
+        seconds: Vec::new(),
+        pairs_compared: 0,
+        pool: Arc::clone(&pool),
+    };
+    let result = pool.install(|| decisions.fill(settings, spool, watch, begun));
+    // A file cut short under its map looks like anything at all; that it changed is the one true
+    // message.
+    decisions.corpus.rows.check_inputs()?;
+    result.map(|()| decisions)
+}
+
+fn check(settings: &Settings) -> Result<()> {
+    let complaint = if !(1..=1000).contains(&settings.threshold_millis) {
+        "the threshold must be above 0 and at most 1"
+    } else if settings.ngram == Some(0) {
+        "an n-gram has at least 1 word"
+    } else if settings.reading.max_line == 0 {
+        "the longest row must have at least 1 byte"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Setting(complaint.into()))
+}
+
+impl Decisions {
+    fn fill(
+        &mut self,
+        settings: &Settings,
+        spool: &Path,
+        watch: &Watch,
+        begun: Instant,
+    ) -> Result<()> {
+        let mut lap = begun;
+        let mut done = |stage, seconds: &mut Vec<(Stage, f64)>| {
+            seconds.push((stage, lap.elapsed().as_secs_f64()));
+            lap = Instant::now();
+        };
+        let keys = self
+            .banding
+            .map(|_| KeySpool::new(spool, self.state.len()))
+            .transpose()?;
+        let key_roles = match settings.method {
+            Method::Near => KeyRoles::survey(&self.corpus, self.shingling, watch)?,
+            Method::Exact => KeyRoles::default(),
+        };
+        let columns = self.read(settings, keys.as_ref(), &key_roles, watch)?;
+        done(Stage::Read, &mut self.seconds);
+
+        watch.begin(Stage::Exact, self.state.len() as u64);
+        let copies = self.exact(&columns, watch)?;
+        done(Stage::Exact, &mut self.seconds);
+
+        if settings.method == Method::Near {
+            watch.begin(Stage::Near, self.state.len() as u64);
+            let removals = self.near(settings, keys, &columns.sizes, &key_roles, watch)?;
+            for Removal {
+                row,
+                witness,
+                overlap,
+            } in removals
+            {
+                let row = row as usize;
+                (self.state[row], self.witness[row]) = (State::NearDuplicate, witness);
+                (self.shared[row], self.united[row]) = (overlap.shared, overlap.united);
+            }
+            // A copy of a row that is gone names the kept row, which is as like the copy as it is
+            // like the original.
+            for (copy, first) in copies {
+                let (copy, first) = (copy as usize, first as usize);
+                if self.state[first] == State::NearDuplicate {
+                    (self.state[copy], self.witness[copy]) =
+                        (State::NearDuplicate, self.witness[first]);
+                    (self.shared[copy], self.united[copy]) =
+                        (self.shared[first], self.united[first]);
+                }
+            }
+        }
+        self.counts.differ_elsewhere = self.differ_elsewhere(watch)?;
+        done(Stage::Near, &mut self.seconds);
+        Ok(())
+    }
+
+    /// Validate every row, hash it, write its band keys.
+    fn read(
+        &mut self,
+        settings: &Settings,
+        keys: Option<&KeySpool>,
+        key_roles: &KeyRoles,
+        watch: &Watch,
+    ) -> Result<Columns> {
+        let mut columns = Columns::new(self.state.len());
+        let reader = Reader {
+            corpus: &self.corpus,
+            secret: Secret::draw()?,
+            minhash: MinHash::new(settings.seed),
+            shingling: (settings.method == Method::Near).then_some(self.shingling),
+            key_roles,
+            bands: self.banding.zip(keys),
+            stop_at_bad_row: settings.stop_at_bad_row,
+            first_fatal: AtomicUsize::new(usize::MAX),
+            watch,
+        };
+        watch.begin(
+            Stage::Read,
+            (0..self.state.len())
+                .map(|row| self.corpus.rows.size(row))
+                .sum(),
+        );
+        let hashes = columns.hashes.par_chunks_mut(BLOCK);
+        let sizes = columns.sizes.par_chunks_mut(BLOCK);
+        let has_parts = columns.has_parts.par_chunks_mut(BLOCK);
+        let blocks = hashes.zip(sizes).zip(has_parts).enumerate().map(
+            |(block, ((hashes, sizes), has_parts))| Block {
+                first_row: block * BLOCK,
+                hashes,
+                sizes,
+                has_parts,
+            },
+        );
+        let odd: Vec<Oddities> = blocks
+            .map_init(Scratch::default, |scratch, mut block| {
+                reader.block(&mut block, scratch)
+            })
+            .collect::<Result<_>>()?;
+        for found in odd {
+            self.problems.extend(found.problems);
+            self.counts.rows_without_text += found.counts.rows_without_text;
+            self.counts.rows_without_tokens += found.counts.rows_without_tokens;
+            self.counts.duplicate_keys += found.counts.duplicate_keys;
+            self.counts.lone_surrogates += found.counts.lone_surrogates;
+        }
+        for (row, problem) in &self.problems {
+            let (path, line) = self.corpus.place(*row as usize);
+            if breaks_its_file(&self.corpus, *row as usize, problem) {
+                let byte = self.corpus.rows.offset(*row as usize);
+                let problem = format!(
+                    "the JSON array is broken in the element at byte {byte} (line {line}): {problem}"
+                );
+                return Err(Error::Broken {
+                    path,
+                    problem,
+                    hint: Some("rows of a broken array cannot be told apart; mend the file"),
+                });
+            }
+            if settings.stop_at_bad_row {
+                return Err(Error::Row {
+                    path,
+                    line,
+                    problem: problem.clone(),
+                });
+            }
+            self.state[*row as usize] = State::Quarantined;
+        }
+        let mut shingled: Vec<u32> = columns
+            .sizes
+            .iter()
+            .copied()
+            .filter(|&size| size > 0)
+            .collect();
+        if !shingled.is_empty() {
+            let middle = shingled.len() / 2;
+            self.counts.median_shingles = *shingled.select_nth_unstable(middle).1;
+        }
+        Ok(columns)
+    }
+
+    /// Mark exact duplicates; pairs of a copy and the first of its kind.
+    fn exact(&mut self, columns: &Columns, watch: &Watch) -> Result<Vec<(u32, u32)>> {
+        let judged = (0..self.state.len())
+            .filter(|&row| columns.has_parts[row] && self.state[row] == State::Kept);
+        let entries = judged
+            .map(|row| (columns.hashes[row], row as u32))
+            .collect();
+        let corpus = &self.corpus;
+        let is_equal = |left: u32, right: u32| {
+            let (mut first, mut second) = (Vec::new(), Vec::new());
+            let left = corpus.read_again(left as usize, &mut first)?.parts;
+            let right = corpus.read_again(right as usize, &mut second)?.parts;
+            let same = |(left, right): (&Part, &Part)| {
+                left.role == right.role && left.opaque == right.opaque && left.text == right.text
+            };
+            Ok(left.list.len() == right.list.len() && left.list.iter().zip(&right.list).all(same))
+        };
+        let copies = duplicates(entries, is_equal, watch)?;
+        for &(copy, first) in &copies {
+            self.state[copy as usize] = State::ExactDuplicate;
+            self.witness[copy as usize] = first;
+        }
+        Ok(copies)
+    }
+
+    fn near(
+        &mut self,
+        settings: &Settings,
+        keys: Option<KeySpool>,
+        sizes: &[u32],
+        key_roles: &KeyRoles,
+        watch: &Watch,
+    ) -> Result<Vec<Removal>> {
+        let state = &self.state;
+        let is_compared = |row: usize| sizes[row] > 0 && state[row] == State::Kept;
+        let cache = SetCache::new(&self.corpus, self.shingling, settings.memory / 4);
+        let keep_first = KeepFirst {
+            threshold_millis: settings.threshold_millis,
+            sizes,
+            shingles_a_block: settings.memory / 4 / size_of::<u64>() as u64,
+            sets: |row| cache.get(row),
+            pairs_compared: AtomicU64::new(0),
+            watch,
+        };
+        let removals = if let (Some(banding), Some(keys)) = (self.banding, keys) {
+            let memory = (settings.memory / 4).max(1 << 20) as usize;
+            let buckets = Buckets::build(&keys, banding.bands, memory, is_compared, watch)?;
+            drop(keys);
+            let mut candidates = ByBuckets::new(buckets);
+            let rows = candidates.rows(state.len());
+            watch.begin(Stage::Near, rows.len() as u64);
+            keep_first.run(&rows, &mut candidates)
+        } else {
+            let rows: Vec<u32> = (0..state.len())
+                .filter(|&row| is_compared(row))
+                .map(|row| row as u32)
+                .collect();
+            let mut candidates = ByShingles::new(settings.threshold_millis, key_roles);
+            keep_first.run(&rows, &mut candidates)
+        }?;
+        self.pairs_compared = keep_first.pairs_compared.load(Relaxed);
+        Ok(removals)
+    }
+
+    fn differ_elsewhere(&self, watch: &Watch) -> Result<u64> {
+        let removed: Vec<u32> = (0..self.state.len() as u32)
+            .filter(|&row| self.witness[row as usize] != row)
+            .collect();
+        let rest = |row: u32, buffer: &mut Vec<u8>| {
+            Ok(rest::hash(&self.corpus.read_again(row as usize, buffer)?))
+        };
+        removed
+            .par_iter()
+            .map_init(Vec::new, |buffer, &row| {
+                watch.check()?;
+                let mine: u64 = rest(row, buffer)?;
+                Ok(u64::from(mine != rest(self.witness[row as usize], buffer)?))
+            })
+            .sum()
+    }
+}

@@ -1,0 +1,86 @@
+//! Exact duplicates: rows whose compared parts are equal, byte for byte.
+//!
+//! A 128-bit hash with a secret of the run groups the rows; a comparison of the bytes then decides
+//! inside each group, so the result depends neither on the secret nor on luck, and nobody can
+//! prepare rows that collide.
+
+use rayon::prelude::*;
+use xxhash_rust::xxh3::xxh3_128_with_secret;
+
+use crate::error::{Error, Result};
+use crate::watch::Watch;
+
+/// What keeps others from preparing collisions.
+#[derive(Debug)]
+pub struct Secret([u8; 192]);
+
+impl Secret {
+    pub(crate) fn draw() -> Result<Self> {
+        let mut bytes = [0; 192];
+        getrandom::fill(&mut bytes).map_err(|error| {
+            Error::Setting(format!("the system has no random numbers: {error}"))
+        })?;
+        Ok(Self(bytes))
+    }
+
+    /// As two halves, which take less room in an array than one aligned number.
+    pub(crate) fn hash(&self, content: &[u8]) -> [u64; 2] {
+        let hash = xxh3_128_with_secret(content, &self.0);
+        [(hash >> 64) as u64, hash as u64]
+    }
+}
+
+/// Pairs of a row and the first row equal to it, in row order.
+///
+/// `entries` are hash and row; `is_equal` compares the bytes of two rows.
+pub(crate) fn duplicates(
+    mut entries: Vec<([u64; 2], u32)>,
+    is_equal: impl Fn(u32, u32) -> Result<bool> + Sync,
+    watch: &Watch,
+) -> Result<Vec<(u32, u32)>> {
+    entries.par_sort_unstable();
+    let groups: Vec<&[([u64; 2], u32)]> = entries
+        .chunk_by(|(left, _), (right, _)| left == right)
+        .filter(|rows| rows.len() > 1)
+        .collect();
+    let found: Vec<Vec<(u32, u32)>> = groups
+        .into_par_iter()
+        .map(|group| {
+            let mut firsts: Vec<u32> = Vec::new();
+            let mut pairs = Vec::new();
+            for &(_, row) in group {
+                watch.check()?;
+                let mut first = None;
+                for &candidate in &firsts {
+                    if is_equal(candidate, row)? {
+                        first = Some(candidate);
+                        break;
+                    }
+                }
+                match first {
+                    Some(first) => pairs.push((row, first)),
+                    None => firsts.push(row),
+                }
+            }
+            Ok(pairs)
+        })
+        .collect::<Result<_>>()?;
+    let mut pairs = found.concat();
+    pairs.par_sort_unstable();
+    Ok(pairs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_hashes_do_not_make_equal_rows() {
+        let contents = ["a", "b", "a", "c", "b", "a"];
+        let entries = (0..6).map(|row| ([0, 0], row)).collect();
+        let is_equal =
+            |left: u32, right: u32| Ok(contents[left as usize] == contents[right as usize]);
+        let pairs = duplicates(entries, is_equal, &Watch::default()).expect("does not stop");
+        assert_eq!(pairs, [(2, 0), (4, 1), (5, 0)]);
+    }
+}

@@ -1,0 +1,330 @@
+//! Rows: which bytes of which input are one record.
+//!
+//! A row is a line with a non-blank byte, an element of one JSON array, or a file that is one JSON
+//! object. Rows are numbered from 0 over all inputs, for ever: every result is a column over them.
+//! Lines count from 1 in their file, and count blank ones. A byte order mark and blank lines are no
+//! rows.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use memchr::{memchr, memchr_iter};
+
+use crate::error::{Error, Result};
+use crate::json::{is_space, skip_space, validate, validate_first};
+use crate::source::{Source, ending};
+use crate::value::end_of_container;
+use crate::watch::Watch;
+
+const BOM: &[u8] = b"\xEF\xBB\xBF";
+
+/// How the rows of a file stand in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// One a line.
+    Lines,
+    /// Elements of one array.
+    Array,
+    /// The whole file is one object.
+    Object,
+}
+
+impl Framing {
+    /// The word for reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lines => "lines",
+            Self::Array => "array",
+            Self::Object => "object",
+        }
+    }
+}
+
+/// One input and where its rows begin in the count of all rows.
+#[derive(Debug)]
+pub struct Shard {
+    /// The bytes.
+    pub source: Source,
+    /// How rows stand in them.
+    pub framing: Framing,
+    /// Number of the first row.
+    pub first_row: usize,
+    /// How many rows.
+    pub rows: usize,
+    /// Lines with nothing but white space.
+    pub blank_lines: u64,
+    /// Does the file begin with a byte order mark?
+    pub bom: bool,
+}
+
+/// Where one row stands in its file.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    start: u64,
+    bytes: u64,
+    line: u64,
+}
+
+/// All rows of all inputs.
+#[derive(Debug, Default)]
+pub struct Rows {
+    /// The inputs, in order.
+    pub shards: Vec<Shard>,
+    places: Vec<Place>,
+}
+
+impl Rows {
+    /// Find the rows of one more input.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] for an array that is not closed or not an array; [`Error::Setting`] beyond
+    /// 2³² rows.
+    pub fn add(&mut self, source: Source, watch: &Watch) -> Result<()> {
+        let first_row = self.places.len();
+        self.shards.push(Shard {
+            source,
+            framing: Framing::Lines,
+            first_row,
+            rows: 0,
+            blank_lines: 0,
+            bom: false,
+        });
+        // Pushed before it is read, so that `check_inputs` sees it if reading fails.
+        let [.., shard] = &mut self.shards[..] else {
+            unreachable!("a shard was just pushed")
+        };
+        let bytes = shard.source.bytes();
+        let bom = bytes.starts_with(BOM);
+        let start = if bom { BOM.len() } else { 0 };
+        let framing = framing_of(bytes, start, &shard.source.path);
+        let mut blank_lines = 0;
+        match framing {
+            Framing::Lines => blank_lines = find_lines(bytes, start, &mut self.places, watch)?,
+            Framing::Array => find_elements(bytes, start, &mut self.places, watch).map_err(|error| match error {
+                Stray::Stopped(error) => error,
+                Stray::At(at, expected) => Error::Broken {
+                    path: shard.source.path.clone(),
+                    problem: format!("the JSON array is broken at byte {at}: expected {expected}"),
+                    hint: Some("a file whose first byte is `[` is read as one array; in a `.jsonl` file only where `{` follows"),
+                },
+            })?,
+            Framing::Object => {
+                let start = skip_space(bytes, start);
+                let kept = bytes[start..].trim_ascii_end().len();
+                let line = 1 + memchr_iter(b'\n', &bytes[..start]).count() as u64;
+                self.places.push(Place { start: start as u64, bytes: kept as u64, line });
+            }
+        }
+        if self.places.len() >= u32::MAX as usize {
+            return Err(Error::Setting(format!(
+                "more than {} rows in one run",
+                u32::MAX - 1
+            )));
+        }
+        (shard.framing, shard.rows) = (framing, self.places.len() - first_row);
+        (shard.blank_lines, shard.bom) = (blank_lines, bom);
+        Ok(())
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Are there no rows at all?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// The shard that row `row` stands in.
+    #[must_use]
+    pub fn shard(&self, row: usize) -> &Shard {
+        // Shards without rows share their first row with the next one; the last of them holds it.
+        &self.shards[self.shard_index(row)]
+    }
+
+    /// The number of the shard that row `row` stands in.
+    #[must_use]
+    pub fn shard_index(&self, row: usize) -> usize {
+        self.shards.partition_point(|shard| shard.first_row <= row) - 1
+    }
+
+    /// The bytes of a row as they stand in the input, without the line feed.
+    #[must_use]
+    pub fn bytes(&self, row: usize) -> &[u8] {
+        let place = self.places[row];
+        let start = place.start as usize;
+        &self.shard(row).source.bytes()[start..start + place.bytes as usize]
+    }
+
+    /// Line on which the row begins, from 1.
+    #[must_use]
+    pub fn line(&self, row: usize) -> u64 {
+        self.places[row].line
+    }
+
+    /// Offset at which the row begins in its decompressed file.
+    #[must_use]
+    pub fn offset(&self, row: usize) -> u64 {
+        self.places[row].start
+    }
+
+    /// Length of a row in bytes.
+    #[must_use]
+    pub fn size(&self, row: usize) -> u64 {
+        self.places[row].bytes
+    }
+
+    /// A row as it is written: one line. Only line breaks between tokens change, and only outside
+    /// line files.
+    #[must_use]
+    pub fn one_line(&self, row: usize) -> Cow<'_, [u8]> {
+        let bytes = self.bytes(row);
+        if self.shard(row).framing == Framing::Lines
+            || memchr::memchr2(b'\n', b'\r', bytes).is_none()
+        {
+            return Cow::Borrowed(bytes);
+        }
+        let flat = |&byte: &u8| {
+            if matches!(byte, b'\n' | b'\r') {
+                b' '
+            } else {
+                byte
+            }
+        };
+        Cow::Owned(bytes.iter().map(flat).collect())
+    }
+
+    /// Are all inputs still what they were?
+    ///
+    /// # Errors
+    /// [`Error::Changed`] names the first that is not.
+    pub fn check_inputs(&self) -> Result<()> {
+        self.shards
+            .iter()
+            .try_for_each(|shard| shard.source.check())
+    }
+}
+
+/// List the lines that are rows; returns how many are blank.
+fn find_lines(
+    bytes: &[u8],
+    mut start: usize,
+    places: &mut Vec<Place>,
+    watch: &Watch,
+) -> Result<u64> {
+    let (mut line, mut blank) = (1, 0);
+    while start < bytes.len() {
+        let end = memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |found| start + found);
+        if bytes[start..end].iter().all(|&byte| is_space(byte)) {
+            blank += 1;
+        } else {
+            places.push(Place {
+                start: start as u64,
+                bytes: (end - start) as u64,
+                line,
+            });
+        }
+        if line % 65_536 == 0 {
+            watch.check()?;
+        }
+        line += 1;
+        start = end + 1;
+    }
+    Ok(blank)
+}
+
+/// List the elements of the array that begins at `start`, trusting nothing inside them.
+fn find_elements(
+    bytes: &[u8],
+    start: usize,
+    places: &mut Vec<Place>,
+    watch: &Watch,
+) -> std::result::Result<(), Stray> {
+    let open = skip_space(bytes, start);
+    let mut counted = 0;
+    let mut line = 1;
+    let mut at = skip_space(bytes, open + 1);
+    if bytes.get(at) != Some(&b']') {
+        loop {
+            let end = match bytes.get(at) {
+                None => return Err(Stray::At(at, "an element")),
+                Some(b'{' | b'[') => end_of_container(bytes, at)
+                    .ok_or(Stray::At(bytes.len(), "the end of the array"))?,
+                Some(_) => validate_first(bytes, at).map_err(|_| Stray::At(at, "an element"))?,
+            };
+            line += memchr_iter(b'\n', &bytes[counted..at]).count() as u64;
+            counted = at;
+            places.push(Place {
+                start: at as u64,
+                bytes: (end - at) as u64,
+                line,
+            });
+            watch.check().map_err(Stray::Stopped)?;
+            at = skip_space(bytes, end);
+            match bytes.get(at) {
+                Some(b',') => at = skip_space(bytes, at + 1),
+                Some(b']') => break,
+                _ => return Err(Stray::At(at, "`,` or `]`")),
+            }
+        }
+    }
+    let rest = skip_space(bytes, at + 1);
+    if rest < bytes.len() {
+        Err(Stray::At(rest, "nothing after the array"))
+    } else {
+        Ok(())
+    }
+}
+
+enum Stray {
+    At(usize, &'static str),
+    Stopped(Error),
+}
+
+fn framing_of(bytes: &[u8], start: usize, path: &Path) -> Framing {
+    let at = skip_space(bytes, start);
+    let end = memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |found| at + found);
+    let first_line_is_whole = || validate(&bytes[at..end]).is_ok();
+    match bytes.get(at) {
+        Some(b'[') if named_as_lines(path) => {
+            // A row that is an array is a bad row; an array of rows under this name is a slip.
+            let next = bytes.get(skip_space(bytes, at + 1));
+            let holds_rows = matches!(next, Some(b'{' | b']') | None);
+            let goes_on = skip_space(bytes, end) < bytes.len();
+            if !holds_rows || goes_on && first_line_is_whole() {
+                Framing::Lines
+            } else {
+                Framing::Array
+            }
+        }
+        Some(b'[') => Framing::Array,
+        Some(b'{') => {
+            // It spans lines: what is wrong with a lone line may be its encoding only.
+            let is_one_object = || {
+                let ends = validate_first(bytes, at);
+                ends.is_ok_and(|ends| ends > end && skip_space(bytes, ends) == bytes.len())
+            };
+            if !first_line_is_whole() && is_one_object() {
+                Framing::Object
+            } else {
+                Framing::Lines
+            }
+        }
+        _ => Framing::Lines,
+    }
+}
+
+/// Does the name promise one record a line?
+fn named_as_lines(path: &Path) -> bool {
+    let packed = matches!(ending(path).as_deref(), Some("gz" | "zst"));
+    let name = if packed {
+        Path::new(path.file_stem().unwrap_or_default())
+    } else {
+        path
+    };
+    matches!(ending(name).as_deref(), Some("jsonl" | "ndjson"))
+}

@@ -1,0 +1,81 @@
+//! The key role: which of a row's groups proposes its candidates.
+//!
+//! Near-duplicates must be alike in *every* role, so any one role proposes every such pair. The
+//! union of all roles would do too, but under a shared system prompt or a boilerplate answer all
+//! rows would be candidates of all others. So a survey of the rows finds in which roles they differ
+//! most, and each row's signature is that of its most telling one.
+//!
+//! What a reader would get wrong: two rows are only compared if they have the same roles, so they
+//! have the same key role; a role that the survey never met ranks last.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::corpus::Corpus;
+use crate::error::Result;
+use crate::shingles::{Alike, Group, RowSets, Shingler, Shingling};
+use crate::verify::by_role;
+use crate::watch::Watch;
+
+/// Rows that the survey looks at, evenly spread.
+const SAMPLE: usize = 2048;
+
+/// How alike two rows usually are in a role: elements shared and united, summed over pairs.
+type Likeness = (u128, u128);
+
+/// Roles by how alike rows are in them.
+#[derive(Debug, Default)]
+pub(crate) struct KeyRoles(HashMap<Arc<str>, Likeness>);
+
+impl KeyRoles {
+    /// Compare each sampled row with the next.
+    pub(crate) fn survey(corpus: &Corpus, shingling: Shingling, watch: &Watch) -> Result<Self> {
+        let mut likeness: HashMap<Arc<str>, Likeness> = HashMap::new();
+        if shingling.alike == Alike::Whole {
+            return Ok(Self(likeness));
+        }
+        let (mut buffer, mut shingler) = (Vec::new(), Shingler::default());
+        let mut previous = RowSets::default();
+        for row in (0..corpus.rows.len()).step_by(corpus.rows.len().div_ceil(SAMPLE).max(1)) {
+            watch.check()?;
+            let Ok(read) = corpus.read(row, &mut buffer) else {
+                continue;
+            };
+            let sets = shingler.sets(&read.parts, shingling);
+            let is_shared = |role: &Arc<str>| {
+                previous
+                    .groups
+                    .iter()
+                    .any(|group| group.role.as_ref() == Some(role))
+            };
+            for (role, overlap) in by_role(&sets, &previous)
+                .into_iter()
+                .filter(|(role, _)| is_shared(role))
+            {
+                let (shared, united) = likeness.entry(role).or_default();
+                *shared += u128::from(overlap.shared);
+                *united += u128::from(overlap.united);
+            }
+            previous = sets;
+        }
+        Ok(Self(likeness))
+    }
+
+    /// The group that proposes a row's candidates. `sets` has at least one.
+    pub(crate) fn of<'s>(&self, sets: &'s RowSets) -> &'s Group {
+        let likeness = |group: &Group| {
+            let known = group.role.as_ref().and_then(|role| self.0.get(role));
+            known.copied().unwrap_or((1, 1))
+        };
+        let by_likeness = |left: &&Group, right: &&Group| {
+            let ((shared, united), (other_shared, other_united)) =
+                (likeness(left), likeness(right));
+            let order = (shared * other_united).cmp(&(other_shared * united));
+            order.then_with(|| left.role.cmp(&right.role))
+        };
+        sets.groups
+            .iter()
+            .min_by(by_likeness)
+            .expect("a row with tokens has a group")
+    }
+}

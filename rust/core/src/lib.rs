@@ -1,0 +1,57 @@
+//! Deduplication of JSON Lines datasets, exact and near, in which every removal can be shown.
+//!
+//! ```text
+//! inputs ─ source ─ jsonl ──► rows 0..n             maps; lines, arrays, objects
+//!   read    json, parts       every row validated, its text found by format and role
+//!           tokens, shingles  texts as sets of hashed word n-grams
+//!           key_role          the role in which rows differ most proposes candidates
+//!           minhash, bands    its signature as band keys, spooled
+//!   exact                     first row of each content, compared byte for byte
+//!   bands                     buckets of rows that may be alike
+//!   cluster, verify           keep-first over exact similarities, in integers
+//!   copy                      rows to kept, removed, quarantine; a line for each that is not kept
+//! ```
+//!
+//! The same bytes and settings give the same decisions, for any number of threads and any memory.
+//! The crate prints nothing and has no global state.
+
+mod bands;
+mod cache;
+mod cluster;
+mod copy;
+mod corpus;
+mod decisions;
+mod dedup;
+mod error;
+mod exact;
+mod format;
+mod json;
+mod jsonl;
+mod key_role;
+mod minhash;
+mod parts;
+mod read;
+mod rest;
+mod shingles;
+mod source;
+mod tokens;
+mod unicode;
+mod value;
+mod verify;
+mod watch;
+
+pub use bands::Banding;
+pub use corpus::{Corpus, Read, Reading, texts_of};
+pub use decisions::{Counts, Decisions, State};
+pub use dedup::{Method, Recall, Settings, decide};
+pub use error::{Error, Problem, Result};
+pub use format::{Format, Layout, PartRule, RoleRule, RuleKind};
+pub use json::validate;
+pub use jsonl::{Framing, Rows, Shard};
+pub use parts::{Part, Parts, Selection};
+pub use shingles::{Alike, Shingling};
+pub use source::{Compression, Source};
+pub use unicode::VERSION as UNICODE_VERSION;
+pub use value::Value;
+pub use verify::Overlap;
+pub use watch::{Stage, Watch};

@@ -1,0 +1,424 @@
+//! Where the text of a row lives, by format and role.
+//!
+//! [`Parts::read`] walks a validated object beside a [`Layout`] and lists the compared parts, in
+//! the order of the layout's rules and of the row's arrays. No tree is built. Of equal keys in one
+//! object the last counts.
+//!
+//! What a reader would get wrong: content that is no text (an image, a tool definition) is a part
+//! too, an [opaque](Part::opaque) one. It takes part in every comparison, but only as equal or not.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::error::Problem;
+use crate::format::{Layout, Node, RuleKind};
+use crate::value::Value;
+
+/// One compared part of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part<'a> {
+    /// Who speaks: `user`, `assistant`, `text` …
+    pub role: Arc<str>,
+    /// Not text: compared by its raw bytes.
+    pub opaque: bool,
+    /// The unescaped text (UTF-8, half surrogates as three bytes), or the raw JSON of an opaque
+    /// part.
+    pub text: Cow<'a, [u8]>,
+    /// Where the part's JSON value stands in the row.
+    pub span: Range<usize>,
+}
+
+/// What one row says, and what was odd about it.
+#[derive(Debug, Default)]
+pub struct Parts<'a> {
+    /// The compared parts, in order.
+    pub list: Vec<Part<'a>>,
+    /// Keys on a compared path that stood more than once in their object.
+    pub duplicate_keys: u64,
+}
+
+/// The parts that are compared: which roles.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Roles, or empty for all. Fields that were asked for by name are always compared.
+    pub on: Vec<String>,
+}
+
+impl Selection {
+    fn holds(&self, role: &str) -> bool {
+        self.on.is_empty()
+            || self.on.iter().any(|chosen| chosen == role)
+            || role.starts_with("also:")
+    }
+}
+
+impl<'a> Parts<'a> {
+    /// List the parts of a row.
+    ///
+    /// # Errors
+    /// The row is no object, or not of this layout.
+    pub fn read(
+        row: &'a [u8],
+        object: Value<'a>,
+        layout: &Layout,
+        selection: &Selection,
+    ) -> Result<Self, Problem> {
+        if !object.is_object() {
+            return Err(Problem::NotAnObject);
+        }
+        let mut walk = Walk {
+            row,
+            layout,
+            selection,
+            parts: Self::default(),
+        };
+        for group in &layout.needs {
+            let there = |(key, value): (Cow<[u8]>, Value)| {
+                !value.is_null() && group.iter().any(|needed| needed.as_bytes() == &*key)
+            };
+            if !object.members().any(there) {
+                return Err(Problem::MissingField {
+                    field: group.join("` or `"),
+                });
+            }
+        }
+        if let Some(role) = &layout.everywhere
+            && selection.holds(role)
+        {
+            walk.every_string(object, role);
+        }
+        walk.members(object, &layout.root, None, &Trail::Root)?;
+        for (field, role) in &layout.also {
+            let named = |(key, _): &(Cow<[u8]>, Value)| &**key == field.as_bytes();
+            if let Some((_, value)) = object.members().filter(named).last() {
+                walk.leaf(
+                    value,
+                    RuleKind::Content,
+                    role,
+                    &Trail::Key(&Trail::Root, field),
+                )?;
+            }
+        }
+        Ok(walk.parts)
+    }
+}
+
+/// The way from the root to a place, for messages.
+enum Trail<'t> {
+    Root,
+    Key(&'t Trail<'t>, &'t str),
+    Index(&'t Trail<'t>, usize),
+}
+
+impl Trail<'_> {
+    fn path(&self) -> String {
+        match self {
+            Trail::Root => String::new(),
+            Trail::Key(Trail::Root, key) => (*key).to_owned(),
+            Trail::Key(outer, key) => outer.path() + "." + key,
+            Trail::Index(outer, index) => {
+                let mut path = outer.path();
+                write!(path, "[{index}]").expect("writing to a string succeeds");
+                path
+            }
+        }
+    }
+
+    fn wrong(&self, expected: &'static str) -> Problem {
+        Problem::WrongType {
+            field: self.path(),
+            expected,
+        }
+    }
+}
+
+struct Walk<'a, 'l> {
+    row: &'a [u8],
+    layout: &'l Layout,
+    selection: &'l Selection,
+    parts: Parts<'a>,
+}
+
+impl<'a> Walk<'a, '_> {
+    fn node(
+        &mut self,
+        value: Value<'a>,
+        node: &Node,
+        role: Option<&Arc<str>>,
+        trail: &Trail,
+    ) -> Result<(), Problem> {
+        if value.is_null() {
+            return Ok(());
+        }
+        if value.is_array()
+            && let Some(each) = &node.each
+        {
+            for (index, element) in value.elements().enumerate() {
+                let trail = Trail::Index(trail, index);
+                if !each.keys.is_empty() && !element.is_object() {
+                    return Err(trail.wrong("an object"));
+                }
+                self.node(element, each, role, &trail)?;
+            }
+            return Ok(());
+        }
+        if value.is_object() && !node.keys.is_empty() {
+            return self.members(value, node, role, trail);
+        }
+        match &node.leaf {
+            Some((kind, own)) => {
+                let role = own
+                    .as_ref()
+                    .or(role)
+                    .expect("a leaf without a role stands in an object that names one");
+                self.leaf(value, *kind, role, trail)
+            }
+            None if node.each.is_some() => Err(trail.wrong("an array")),
+            None => Err(trail.wrong("an object")),
+        }
+    }
+
+    fn members(
+        &mut self,
+        object: Value<'a>,
+        node: &Node,
+        role: Option<&Arc<str>>,
+        trail: &Trail,
+    ) -> Result<(), Problem> {
+        let mut found: Vec<Option<Value>> = vec![None; node.keys.len()];
+        let mut named: Option<Value> = None;
+        for (key, value) in object.members() {
+            if let Some(at) = node
+                .keys
+                .iter()
+                .position(|(known, _)| known.as_bytes() == &*key)
+            {
+                self.parts.duplicate_keys += u64::from(found[at].replace(value).is_some());
+            }
+            if node
+                .role_key
+                .as_ref()
+                .is_some_and(|known| known.as_bytes() == &*key)
+            {
+                self.parts.duplicate_keys += u64::from(named.replace(value).is_some());
+            }
+        }
+        let own = match &node.role_key {
+            Some(key) => Some(self.role(named, &Trail::Key(trail, key))?),
+            None => None,
+        };
+        for ((key, child), value) in node.keys.iter().zip(found) {
+            if let Some(value) = value {
+                self.node(value, child, own.as_ref().or(role), &Trail::Key(trail, key))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn role(&self, named: Option<Value>, trail: &Trail) -> Result<Arc<str>, Problem> {
+        let named = named.filter(|value| !value.is_null());
+        let named = named.ok_or_else(|| Problem::MissingField {
+            field: trail.path(),
+        })?;
+        let word = named.text().ok_or_else(|| trail.wrong("a string"))?;
+        let word = String::from_utf8_lossy(&word);
+        Ok(self
+            .layout
+            .roles
+            .get(&*word)
+            .cloned()
+            .unwrap_or_else(|| word.into()))
+    }
+
+    fn leaf(
+        &mut self,
+        value: Value<'a>,
+        kind: RuleKind,
+        role: &Arc<str>,
+        trail: &Trail,
+    ) -> Result<(), Problem> {
+        if kind == RuleKind::Text && !value.is_string() {
+            return Err(trail.wrong("a string"));
+        }
+        if !self.selection.holds(role) {
+            return Ok(());
+        }
+        match kind {
+            RuleKind::Content if value.is_array() => {
+                for block in value.elements() {
+                    self.block(block, role);
+                }
+            }
+            RuleKind::Content if value.is_object() => self.block(value, role),
+            RuleKind::Opaque => self.opaque(value, role),
+            RuleKind::Text | RuleKind::Content => self.scalar(value, role),
+        }
+        Ok(())
+    }
+
+    /// One element of a multi-part content.
+    fn block(&mut self, block: Value<'a>, role: &Arc<str>) {
+        let mut of_type = None;
+        let mut said = None;
+        for (key, value) in block.members() {
+            match &*key {
+                b"type" => of_type = value.text(),
+                b"text" => said = Some(value).filter(|value| value.is_string()),
+                _ => {}
+            }
+        }
+        match said {
+            Some(text) if of_type.as_deref() == Some(b"text") => self.scalar(text, role),
+            _ => self.scalar(block, role),
+        }
+    }
+
+    /// A string is text, null is nothing, anything else is opaque.
+    fn scalar(&mut self, value: Value<'a>, role: &Arc<str>) {
+        match value.text() {
+            Some(text) => self.push(value, role, text, false),
+            None if value.is_null() => {}
+            None => self.opaque(value, role),
+        }
+    }
+
+    fn opaque(&mut self, value: Value<'a>, role: &Arc<str>) {
+        self.push(value, role, Cow::Borrowed(value.raw()), true);
+    }
+
+    fn push(&mut self, value: Value<'a>, role: &Arc<str>, text: Cow<'a, [u8]>, opaque: bool) {
+        let start = value.raw().as_ptr() as usize - self.row.as_ptr() as usize;
+        let span = start..start + value.raw().len();
+        self.parts.list.push(Part {
+            role: Arc::clone(role),
+            opaque,
+            text,
+            span,
+        });
+    }
+
+    fn every_string(&mut self, value: Value<'a>, role: &Arc<str>) {
+        if value.is_object() {
+            let members: Vec<_> = value.members().collect();
+            let last: HashMap<&[u8], usize> = members
+                .iter()
+                .enumerate()
+                .map(|(at, (key, _))| (&**key, at))
+                .collect();
+            self.parts.duplicate_keys += (members.len() - last.len()) as u64;
+            for (at, (key, value)) in members.iter().enumerate() {
+                if last[&**key] == at {
+                    self.every_string(*value, role);
+                }
+            }
+        } else if value.is_array() {
+            value
+                .elements()
+                .for_each(|element| self.every_string(element, role));
+        } else if value.is_string() {
+            self.scalar(value, role);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::{Format, PartRule, RoleRule};
+    use crate::json::validate;
+
+    fn chat() -> Layout {
+        let at = |path: &str, kind| PartRule {
+            path: path.into(),
+            role: RoleRule::At("messages[*].role".into()),
+            kind,
+        };
+        let tools = PartRule {
+            path: "tools".into(),
+            role: RoleRule::Fixed("system".into()),
+            kind: RuleKind::Opaque,
+        };
+        Layout::new(&Format {
+            name: "chat".into(),
+            needs: vec![vec!["messages".into()]],
+            parts: vec![
+                tools,
+                at("messages[*].content", RuleKind::Content),
+                at("messages[*].tool_calls[*].function.name", RuleKind::Content),
+            ],
+            roles: HashMap::from([("human".to_owned(), "user".to_owned())]),
+        })
+        .expect("a good format")
+    }
+
+    fn read(row: &str) -> Result<Vec<(String, bool, String)>, String> {
+        let value = validate(row.as_bytes()).expect("valid JSON");
+        let parts = Parts::read(row.as_bytes(), value, &chat(), &Selection::default())
+            .map_err(|p| p.to_string())?;
+        let show = |part: &Part| {
+            (
+                part.role.to_string(),
+                part.opaque,
+                String::from_utf8_lossy(&part.text).into_owned(),
+            )
+        };
+        Ok(parts.list.iter().map(show).collect())
+    }
+
+    #[test]
+    fn content_tool_calls_and_definitions_are_found() {
+        let parts = read(
+            r#"{"messages": [{"content": "h\u0069", "role": "human"},
+                {"role": "assistant", "content": null, "tool_calls": [{"function": {"name": "f"}}]},
+                {"role": "user", "content": ["a", {"type": "text", "text": "b"}, {"type": "image", "text": "c"}]}],
+                "tools": [{"x": 1}]}"#,
+        );
+        let expected = [
+            ("system", true, r#"[{"x": 1}]"#),
+            ("user", false, "hi"),
+            ("assistant", false, "f"),
+            ("user", false, "a"),
+            ("user", false, "b"),
+            ("user", true, r#"{"type": "image", "text": "c"}"#),
+        ];
+        let expected =
+            expected.map(|(role, opaque, text)| (role.to_owned(), opaque, text.to_owned()));
+        assert_eq!(parts, Ok(expected.to_vec()));
+    }
+
+    #[test]
+    fn the_last_of_equal_keys_counts() {
+        let parts = read(
+            r#"{"messages": 5, "messages": [{"role": "a", "role": "b", "content": "x", "content": "y"}]}"#,
+        );
+        assert_eq!(parts, Ok(vec![("b".into(), false, "y".into())]));
+    }
+
+    #[test]
+    fn a_misfit_is_named() {
+        let cases = [
+            ("[]", "not a JSON object"),
+            (r#"{"a": 1}"#, "no field `messages`"),
+            (r#"{"messages": null}"#, "no field `messages`"),
+            (r#"{"messages": "x"}"#, "field `messages` is not an array"),
+            (
+                r#"{"messages": ["x"]}"#,
+                "field `messages[0]` is not an object",
+            ),
+            (
+                r#"{"messages": [{"content": "x"}]}"#,
+                "no field `messages[0].role`",
+            ),
+            (
+                r#"{"messages": [{"role": 1, "content": "x"}]}"#,
+                "field `messages[0].role` is not a string",
+            ),
+        ];
+        for (row, message) in cases {
+            assert_eq!(read(row), Err(message.to_owned()), "{row}");
+        }
+    }
+}

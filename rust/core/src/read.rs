@@ -1,0 +1,176 @@
+//! The reading pass: every row validated, its compared parts hashed, its band keys spooled.
+//!
+//! This is the one pass over all text, so it does everything that needs it, a block of rows at a
+//! time on each thread.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use memchr::memmem;
+
+use crate::bands::{Banding, KeySpool};
+use crate::corpus::Corpus;
+use crate::decisions::Counts;
+use crate::error::{Problem, Result};
+use crate::exact::Secret;
+use crate::json::validate_first;
+use crate::jsonl::Framing;
+use crate::key_role::KeyRoles;
+use crate::minhash::MinHash;
+use crate::parts::Parts;
+use crate::shingles::{Shingler, Shingling};
+use crate::watch::Watch;
+
+/// What the pass knows of each row.
+pub(crate) struct Columns {
+    /// Of the compared parts.
+    pub hashes: Vec<[u64; 2]>,
+    /// Shingles; 0 for a row that is no near-duplicate of anything.
+    pub sizes: Vec<u32>,
+    /// Is there anything to compare?
+    pub has_parts: Vec<bool>,
+}
+
+impl Columns {
+    pub(crate) fn new(rows: usize) -> Self {
+        Self {
+            hashes: vec![[0; 2]; rows],
+            sizes: vec![0; rows],
+            has_parts: vec![false; rows],
+        }
+    }
+}
+
+/// The columns of one block of rows.
+pub(crate) struct Block<'c> {
+    pub first_row: usize,
+    pub hashes: &'c mut [[u64; 2]],
+    pub sizes: &'c mut [u32],
+    pub has_parts: &'c mut [bool],
+}
+
+/// What was odd in a block.
+#[derive(Default)]
+pub(crate) struct Oddities {
+    pub problems: Vec<(u32, Problem)>,
+    pub counts: Counts,
+}
+
+/// Buffers that a thread keeps from block to block.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    row: Vec<u8>,
+    content: Vec<u8>,
+    shingler: Shingler,
+    keys: Vec<Vec<u64>>,
+}
+
+pub(crate) struct Reader<'a> {
+    pub corpus: &'a Corpus,
+    pub secret: Secret,
+    pub minhash: MinHash,
+    /// None if only equal rows are looked for.
+    pub shingling: Option<Shingling>,
+    pub key_roles: &'a KeyRoles,
+    pub bands: Option<(Banding, &'a KeySpool)>,
+    pub stop_at_bad_row: bool,
+    /// The first row at which the run will fail, if any: nothing after it needs reading.
+    pub first_fatal: AtomicUsize,
+    pub watch: &'a Watch,
+}
+
+impl Reader<'_> {
+    pub(crate) fn block(&self, block: &mut Block, scratch: &mut Scratch) -> Result<Oddities> {
+        let mut odd = Oddities::default();
+        if self.first_fatal.load(Relaxed) < block.first_row {
+            return Ok(odd);
+        }
+        let bands = self.bands.map_or(0, |(banding, _)| banding.bands);
+        scratch.keys.resize_with(bands, Vec::new);
+        scratch.keys.iter_mut().for_each(Vec::clear);
+        for at in 0..block.sizes.len() {
+            let row = block.first_row + at;
+            match self.corpus.read(row, &mut scratch.row) {
+                Ok(read) => {
+                    let parts = &read.parts;
+                    odd.counts.duplicate_keys += parts.duplicate_keys;
+                    odd.counts.lone_surrogates +=
+                        u64::from(parts.list.iter().any(|part| has_lone_surrogate(&part.text)));
+                    odd.counts.rows_without_text += u64::from(parts.list.is_empty());
+                    block.has_parts[at] = !parts.list.is_empty();
+                    block.hashes[at] = self.hash(parts, &mut scratch.content);
+                    if let Some(shingling) = self.shingling {
+                        let sets = scratch.shingler.sets(parts, shingling);
+                        odd.counts.rows_without_tokens +=
+                            u64::from(!parts.list.is_empty() && !sets.has_tokens);
+                        if sets.has_tokens {
+                            block.sizes[at] = u32::try_from(sets.size())
+                                .expect("a row has fewer shingles than bytes");
+                            if let Some((banding, _)) = self.bands {
+                                let mut signature = MinHash::empty();
+                                self.minhash
+                                    .add(&mut signature, &self.key_roles.of(&sets).shingles);
+                                for (keys, key) in scratch
+                                    .keys
+                                    .iter_mut()
+                                    .zip(banding.keys(&signature, sets.class))
+                                {
+                                    keys.resize(at, 0);
+                                    keys.push(key);
+                                }
+                            }
+                        }
+                    }
+                }
+                Err(problem) => {
+                    if self.stop_at_bad_row || breaks_its_file(self.corpus, row, &problem) {
+                        self.first_fatal.fetch_min(row, Relaxed);
+                    }
+                    odd.problems.push((row as u32, problem));
+                }
+            }
+            self.watch.advance(self.corpus.rows.size(row))?;
+        }
+        if let Some((_, spool)) = self.bands {
+            for (band, keys) in scratch.keys.iter_mut().enumerate() {
+                keys.resize(block.sizes.len(), 0);
+                spool.write(band, block.first_row, keys)?;
+            }
+        }
+        Ok(odd)
+    }
+
+    /// Of all that makes a row an exact duplicate: roles, kinds, lengths and texts, in order.
+    fn hash(&self, parts: &Parts, content: &mut Vec<u8>) -> [u64; 2] {
+        content.clear();
+        for part in &parts.list {
+            content.extend_from_slice(&(part.role.len() as u64).to_le_bytes());
+            content.extend_from_slice(part.role.as_bytes());
+            content.push(u8::from(part.opaque));
+            content.extend_from_slice(&(part.text.len() as u64).to_le_bytes());
+            content.extend_from_slice(&part.text);
+        }
+        self.secret.hash(content)
+    }
+}
+
+/// Does a problem with this row mean that the borders of its neighbours cannot be trusted?
+pub(crate) fn breaks_its_file(corpus: &Corpus, row: usize, problem: &Problem) -> bool {
+    let is_misshapen = |bytes: &[u8]| match validate_first(bytes, 0) {
+        Ok(end) => end != bytes.len(),
+        Err(problem) => matches!(problem, Problem::InvalidJson { .. }),
+    };
+    corpus.rows.shard(row).framing == Framing::Array
+        && match problem {
+            Problem::InvalidJson { .. } => true,
+            // Found before the structure was looked at.
+            Problem::InvalidUtf8 { .. } | Problem::TooLong { .. } => {
+                is_misshapen(corpus.rows.bytes(row))
+            }
+            _ => false,
+        }
+}
+
+/// Half a surrogate pair stands in unescaped text as three bytes that UTF-8 does not allow.
+fn has_lone_surrogate(text: &[u8]) -> bool {
+    memmem::find_iter(text, b"\xED").any(|at| text.get(at + 1).is_some_and(|&byte| byte >= 0xA0))
+}

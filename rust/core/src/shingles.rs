@@ -1,0 +1,208 @@
+//! Shingles: what a row says, as sets of hashed word n-grams, one set a group of parts.
+//!
+//! Parts are grouped by role (`each-role`) or all together (`whole`). A group's shingles are salted
+//! with its role, so that the union over the groups is a set too. An n-gram hash is a rolling
+//! polynomial over token hashes, finished by a full mix: a bare product would bias the affine
+//! functions of [`crate::minhash`].
+//!
+//! What a reader would get wrong: a group with text but without a token (an answer of one emoji) is
+//! no empty set, which would be like every other; it has one shingle, its raw texts.
+
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+use crate::json::is_space;
+use crate::parts::{Part, Parts};
+use crate::tokens::{SEPARATOR, Tokenizer};
+
+/// What must be alike for two rows to be near-duplicates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alike {
+    /// Every role by itself.
+    EachRole,
+    /// All compared text together.
+    Whole,
+}
+
+/// How texts become shingles.
+#[derive(Debug, Clone, Copy)]
+pub struct Shingling {
+    /// Words an n-gram, at least 1.
+    pub ngram: usize,
+    /// How parts are grouped.
+    pub alike: Alike,
+}
+
+/// The shingles of the parts that are compared together.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// Their role; None where all roles are one group.
+    pub role: Option<Arc<str>>,
+    /// Sorted, each once, never empty.
+    pub shingles: Vec<u64>,
+}
+
+/// All that near-deduplication knows of a row.
+#[derive(Debug, Clone, Default)]
+pub struct RowSets {
+    /// In order of first appearance in the row.
+    pub groups: Vec<Group>,
+    /// Hash of what can only be compared exactly: opaque parts, and which groups there are.
+    pub class: u64,
+    /// Has any group a token? A row without is no near-duplicate.
+    pub has_tokens: bool,
+}
+
+impl RowSets {
+    /// Shingles in all groups.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.groups.iter().map(|group| group.shingles.len()).sum()
+    }
+}
+
+/// Turns parts into sets; keeps its buffers between calls.
+#[derive(Debug, Default)]
+pub struct Shingler {
+    tokenizer: Tokenizer,
+    tokens: Vec<u64>,
+}
+
+impl Shingler {
+    /// The sets of a row.
+    pub fn sets(&mut self, parts: &Parts, shingling: Shingling) -> RowSets {
+        let texts: Vec<&Part> = parts.list.iter().filter(|part| !part.opaque).collect();
+        let mut roles: Vec<&Arc<str>> = Vec::new();
+        for part in &texts {
+            if !roles.contains(&&part.role) {
+                roles.push(&part.role);
+            }
+        }
+        let mut sets = RowSets::default();
+        match shingling.alike {
+            Alike::EachRole => {
+                for role in roles {
+                    let of_role = texts
+                        .iter()
+                        .filter(|part| &part.role == role)
+                        .map(|part| &*part.text);
+                    self.group(of_role, Some(role), shingling.ngram, &mut sets);
+                }
+            }
+            Alike::Whole => self.group(
+                texts.iter().map(|part| &*part.text),
+                None,
+                shingling.ngram,
+                &mut sets,
+            ),
+        }
+        sets.class = class(parts, &sets);
+        sets
+    }
+
+    fn group<'t>(
+        &mut self,
+        texts: impl Iterator<Item = &'t [u8]> + Clone,
+        role: Option<&Arc<str>>,
+        ngram: usize,
+        sets: &mut RowSets,
+    ) {
+        self.tokens.clear();
+        let mut separators = 0;
+        for (index, text) in texts.clone().enumerate() {
+            if index > 0 {
+                self.tokens.push(SEPARATOR);
+                separators += 1;
+            }
+            self.tokenizer.split(text, &mut self.tokens);
+        }
+        let salt = role.map_or(0, |role| xxh3_64(role.as_bytes()));
+        let shingles = if self.tokens.len() > separators {
+            sets.has_tokens = true;
+            ngrams(&self.tokens, ngram, salt)
+        } else if texts
+            .clone()
+            .any(|text| !text.iter().all(|&byte| is_space(byte)))
+        {
+            let raw = texts.fold(salt, |seed, text| mix(xxh3_64_with_seed(text, seed)));
+            vec![raw]
+        } else {
+            return;
+        };
+        sets.groups.push(Group {
+            role: role.cloned(),
+            shingles,
+        });
+    }
+}
+
+fn class(parts: &Parts, sets: &RowSets) -> u64 {
+    let mut class = 0;
+    for part in parts.list.iter().filter(|part| part.opaque) {
+        class = mix(class ^ xxh3_64(part.role.as_bytes()));
+        class = mix(class ^ xxh3_64(&part.text));
+    }
+    // A sum, since the order in which roles appear is no difference.
+    let names = sets.groups.iter().filter_map(|group| group.role.as_ref());
+    names.fold(class, |class, role| {
+        class.wrapping_add(mix(xxh3_64(role.as_bytes())))
+    })
+}
+
+/// The set of n-grams of `tokens`, sorted; of fewer than `ngram` tokens the one gram of them all.
+fn ngrams(tokens: &[u64], ngram: usize, salt: u64) -> Vec<u64> {
+    const BASE: u64 = 0xD6E8_FEB8_6659_FD93;
+    let roll = |hash: u64, token: u64| hash.wrapping_mul(BASE).wrapping_add(token);
+    if tokens.len() < ngram {
+        let all = tokens
+            .iter()
+            .fold(tokens.len() as u64, |hash, &token| roll(hash, token));
+        return vec![mix(mix(all) ^ salt)];
+    }
+    let leading = BASE.wrapping_pow(ngram as u32);
+    let (head, rest) = tokens.split_at(ngram);
+    let mut hash = head.iter().fold(0, |hash, &token| roll(hash, token));
+    let mut shingles = Vec::with_capacity(rest.len() + 1);
+    shingles.push(mix(hash ^ salt));
+    for (&leaves, &enters) in tokens.iter().zip(rest) {
+        hash = roll(hash, enters).wrapping_sub(leaves.wrapping_mul(leading));
+        shingles.push(mix(hash ^ salt));
+    }
+    shingles.sort_unstable();
+    shingles.dedup();
+    shingles
+}
+
+/// A bijection of 64 bits in which every bit of the input moves every bit of the output (Stafford's
+/// variant 13).
+#[must_use]
+pub fn mix(mut hash: u64) -> u64 {
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    hash ^ (hash >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rolled_hash_is_that_of_the_window() {
+        let tokens: Vec<u64> = (0..50).map(|token| mix(token + 1)).collect();
+        for ngram in 1..8 {
+            let mut windows: Vec<u64> = tokens
+                .windows(ngram)
+                .map(|window| ngrams(window, ngram, 7)[0])
+                .collect();
+            windows.sort_unstable();
+            assert_eq!(ngrams(&tokens, ngram, 7), windows, "n = {ngram}");
+        }
+    }
+
+    #[test]
+    fn short_texts_differ_from_the_start_of_longer_ones() {
+        assert_ne!(ngrams(&[1], 3, 0), ngrams(&[1, 0], 3, 0));
+        assert_ne!(ngrams(&[1, 2], 3, 0), ngrams(&[0, 1, 2], 3, 0));
+    }
+}

@@ -1,0 +1,123 @@
+//! Verification: the exact similarity of two rows, which alone decides.
+//!
+//! Integers throughout: `shared * 1000 >= threshold_millis * united`.
+
+use crate::shingles::RowSets;
+
+/// How alike two sets are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overlap {
+    /// Elements in both.
+    pub shared: u32,
+    /// Elements in either.
+    pub united: u32,
+}
+
+impl Overlap {
+    /// Compare two sorted sets.
+    #[must_use]
+    pub fn of(left: &[u64], right: &[u64]) -> Self {
+        let shared = count_shared(left, right, 0).unwrap_or(0);
+        Self::new(left.len(), right.len(), shared)
+    }
+
+    fn new(left: usize, right: usize, shared: usize) -> Self {
+        Self {
+            shared: shared as u32,
+            united: (left + right - shared) as u32,
+        }
+    }
+
+    fn is_less_than(self, other: Self) -> bool {
+        u64::from(self.shared) * u64::from(other.united)
+            < u64::from(other.shared) * u64::from(self.united)
+    }
+}
+
+/// If two rows are alike in every group: the overlap of the least similar one, the first of equals
+/// in `row`'s order.
+#[must_use]
+pub fn near_duplicate(row: &RowSets, earlier: &RowSets, threshold_millis: u32) -> Option<Overlap> {
+    if row.class != earlier.class || row.groups.len() != earlier.groups.len() {
+        return None;
+    }
+    let mut least: Option<Overlap> = None;
+    for group in &row.groups {
+        let other = earlier
+            .groups
+            .iter()
+            .find(|other| other.role == group.role)?;
+        let (left, right) = (group.shingles.len(), other.shingles.len());
+        let needed = least_shared(left, right, threshold_millis);
+        let shared = count_shared(&group.shingles, &other.shingles, needed)?;
+        let overlap = Overlap::new(left, right, shared);
+        if least.is_none_or(|least| overlap.is_less_than(least)) {
+            least = Some(overlap);
+        }
+    }
+    least
+}
+
+/// The overlap in each group, by role; empty where all roles are one group.
+#[must_use]
+pub fn by_role(row: &RowSets, witness: &RowSets) -> Vec<(std::sync::Arc<str>, Overlap)> {
+    let of_group = |group: &crate::shingles::Group| {
+        let role = group.role.clone()?;
+        let other = witness.groups.iter().find(|other| other.role == group.role);
+        let other = other.map_or(&[][..], |other| &other.shingles);
+        Some((role, Overlap::of(&group.shingles, other)))
+    };
+    row.groups.iter().filter_map(of_group).collect()
+}
+
+/// Could sets of these sizes be alike at all?
+#[must_use]
+pub fn sizes_allow(left: u32, right: u32, threshold_millis: u32) -> bool {
+    u64::from(left.min(right)) * 1000 >= u64::from(left.max(right)) * u64::from(threshold_millis)
+}
+
+/// The fewest shared elements with which `shared * 1000 >= millis * (left + right - shared)`.
+fn least_shared(left: usize, right: usize, threshold_millis: u32) -> usize {
+    let millis = threshold_millis as usize;
+    (millis * (left + right)).div_ceil(1000 + millis)
+}
+
+/// Elements in both sorted sets, or None as soon as there cannot be `needed`.
+fn count_shared(left: &[u64], right: &[u64], needed: usize) -> Option<usize> {
+    let (mut i, mut j, mut shared) = (0, 0, 0);
+    while i < left.len() && j < right.len() {
+        if shared + (left.len() - i).min(right.len() - j) < needed {
+            return None;
+        }
+        shared += usize::from(left[i] == right[j]);
+        let (forward_left, forward_right) = (left[i] <= right[j], left[i] >= right[j]);
+        i += usize::from(forward_left);
+        j += usize::from(forward_right);
+    }
+    (shared >= needed).then_some(shared)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_bound_on_shared_elements_is_the_definition(
+            left in prop::collection::btree_set(0_u64..60, 1..40),
+            right in prop::collection::btree_set(0_u64..60, 1..40),
+            millis in 1_u32..=1000,
+        ) {
+            let shared = left.intersection(&right).count();
+            let united = left.union(&right).count();
+            let is_alike = shared * 1000 >= millis as usize * united;
+            let (left, right): (Vec<u64>, Vec<u64>) = (left.into_iter().collect(), right.into_iter().collect());
+            let needed = least_shared(left.len(), right.len(), millis);
+            prop_assert_eq!(count_shared(&left, &right, needed), is_alike.then_some(shared));
+            prop_assert_eq!(Overlap::of(&left, &right), Overlap { shared: shared as u32, united: united as u32 });
+            prop_assert!(!is_alike || sizes_allow(left.len() as u32, right.len() as u32, millis));
+        }
+    }
+}

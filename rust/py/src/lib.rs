@@ -1,0 +1,159 @@
+//! The Python face of curatekit-core: parse arguments, detach, call, convert. No algorithm lives
+//! here.
+//!
+//! Documented for users in `python/curatekit/_native.pyi`.
+
+mod arguments;
+mod failure;
+mod guard;
+mod summary;
+mod waiting;
+
+use std::path::PathBuf;
+
+use curatekit_core as core;
+use numpy::{IntoPyArray, PyArray1};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::arguments::{FormatArgument, Words};
+use crate::failure::to_python;
+use crate::summary::{Problem, Summary};
+use crate::waiting::watched;
+
+/// Every row of the inputs, decided.
+#[pyclass(frozen, module = "curatekit._native")]
+struct Decided(core::Decisions);
+
+#[pymethods]
+impl Decided {
+    #[getter]
+    fn summary(&self) -> Summary {
+        Summary::of(&self.0)
+    }
+
+    #[getter]
+    fn seconds(&self) -> Vec<(&'static str, f64)> {
+        self.0
+            .seconds
+            .iter()
+            .map(|&(stage, seconds)| (stage.name(), seconds))
+            .collect()
+    }
+
+    #[getter]
+    fn pairs_compared(&self) -> u64 {
+        self.0.pairs_compared
+    }
+
+    fn problems(&self, limit: usize) -> Vec<Problem> {
+        Problem::first(&self.0, limit)
+    }
+
+    fn state<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u8>> {
+        self.0.state_codes().into_pyarray(py)
+    }
+
+    fn witness<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u64>> {
+        self.0.witness_rows().into_pyarray(py)
+    }
+
+    fn shared<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u32>> {
+        self.0.shared.clone().into_pyarray(py)
+    }
+
+    fn united<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u32>> {
+        self.0.united.clone().into_pyarray(py)
+    }
+
+    #[pyo3(signature = (folder, *, progress = None))]
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn write(&self, py: Python, folder: PathBuf, progress: Option<Py<PyAny>>) -> PyResult<()> {
+        watched(py, progress.as_ref(), |watch| self.0.write(&folder, watch))
+    }
+}
+
+#[pyfunction]
+#[pyo3(signature = (inputs, formats, *, format, field, also, on, method, threshold_millis, ngram, alike, recall, seed,
+    max_line, on_error, threads, memory, io, spool, progress))]
+#[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)] // keywords of a Python function
+fn decide(
+    py: Python,
+    inputs: Vec<PathBuf>,
+    formats: Vec<FormatArgument>,
+    format: String,
+    field: Option<String>,
+    also: Vec<String>,
+    on: Vec<String>,
+    method: Words<core::Method>,
+    threshold_millis: u32,
+    ngram: Option<usize>,
+    alike: Option<Words<core::Alike>>,
+    recall: Words<core::Recall>,
+    seed: u64,
+    max_line: u64,
+    on_error: Words<bool>,
+    threads: usize,
+    memory: u64,
+    io: Words<arguments::Copy>,
+    spool: PathBuf,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Decided> {
+    let formats: Vec<core::Format> = formats.into_iter().map(core::Format::from).collect();
+    let format = (format != "auto").then_some(format);
+    let settings = core::Settings {
+        reading: core::Reading {
+            format,
+            field,
+            also,
+            on,
+            max_line,
+            copy: io.0.0,
+        },
+        method: method.0,
+        threshold_millis,
+        ngram,
+        alike: alike.map(|alike| alike.0),
+        recall: recall.0,
+        seed,
+        stop_at_bad_row: on_error.0,
+        threads,
+        memory,
+    };
+    watched(py, progress.as_ref(), |watch| {
+        core::decide(&inputs, &formats, &settings, &spool, watch)
+    })
+    .map(Decided)
+}
+
+#[pyfunction]
+#[pyo3(signature = (row, format, *, field = None))]
+#[allow(clippy::needless_pass_by_value)] // extracted from Python
+fn parts(
+    row: &[u8],
+    format: FormatArgument,
+    field: Option<String>,
+) -> PyResult<Vec<(String, String)>> {
+    let format = core::Format::from(format);
+    core::texts_of(row, &format, field.as_deref())
+        .map_err(to_python)?
+        .map_err(|problem| PyValueError::new_err(problem.to_string()))
+}
+
+#[pyfunction]
+fn guard_maps() -> PyResult<()> {
+    guard::install().map_err(PyErr::from)
+}
+
+#[pymodule]
+mod _native {
+    #[pymodule_export]
+    use super::{Decided, decide, guard_maps, parts};
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals)]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    #[pymodule_export]
+    const UNICODE_VERSION: &str = curatekit_core::UNICODE_VERSION;
+}

@@ -1,0 +1,118 @@
+"""A full disk, at every file that a run writes: one clear message, and nothing left.
+
+Each case is a run of which one file just does not fit: on a small disk of its own, where the system
+lets us mount one, and under a limit on the size of a file, which every system has.
+"""
+
+import gzip
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from running import DEDUP, beside, complaint, dedup, run
+
+PAGE = 4096
+BLOCK = 512
+"""What `ulimit -f` counts in."""
+BAND_KEY = 8
+RESULTS = ("kept.jsonl", "removed.jsonl", "quarantine.jsonl", "decisions.jsonl")
+FILES = (*RESULTS, "report.json", "run.json")
+LIMIT = """
+ulimit -f "$1"; shift
+exec "$@"
+"""
+# Lists what is left, which can be seen by nobody else.
+MOUNT = """
+size=$1 folder=$2; shift 2
+mount -t tmpfs -o size="$size" none "$folder" && cd "$folder" && "$@"
+code=$?; ls -A; exit $code
+"""
+
+
+def text(first: int, words: int = 30) -> bytes:
+    return b'{"text": "%b"}' % b" ".join(b"word%d" % (first * words + at) for at in range(words))
+
+
+@dataclass(frozen=True)
+class Case:
+    """Rows of which a run writes most into one file, and how much of that fits."""
+
+    file: str
+    rows: list[bytes]
+    options: tuple[str, ...] = ("--method", "exact")
+    share: float = 1
+    """1 leaves room for all but a block."""
+
+
+ROWS = [text(number) for number in range(6000)]
+CASES = {
+    case.file + (" midway" if case.share < 1 else ""): case
+    for case in (
+        Case("unpacked input", ROWS),
+        Case("unpacked input", ROWS, share=0.3),
+        Case("band keys", [text(number, 6) for number in range(2000)], ()),
+        Case("kept.jsonl", ROWS),
+        Case("kept.jsonl", ROWS, share=0.3),
+        Case("removed.jsonl", [text(0, 600)] * 40),
+        Case("quarantine.jsonl", [row[1:] for row in ROWS[:300]]),
+        Case("decisions.jsonl", [text(0, 3)] * 300),
+        Case("report.json", ROWS[:1]),
+        Case("run.json", ROWS[:1]),
+    )
+}
+
+
+def private_mounts() -> tuple[str, ...] | None:
+    """The command under which a process may mount a disk that it alone sees, if there is one."""
+    for options in ((), ("--map-root-user",)):
+        prefix = ("unshare", "--mount", *options)
+        try:
+            tried = run(*prefix, "sh", "-c", MOUNT, "sh", "4k", tempfile.gettempdir(), "true")
+        except FileNotFoundError:
+            return None
+        if tried.returncode == 0:
+            return prefix
+    return None
+
+
+PRIVATE_MOUNTS = private_mounts()
+WAYS = [("limit", name) for name in CASES if name != "run.json"]  # the report is larger than that
+if PRIVATE_MOUNTS:
+    WAYS += [("disk", name) for name in CASES]
+
+
+@pytest.mark.parametrize(("way", "name"), WAYS)
+def test_what_does_not_fit_leaves_nothing(tmp_path: Path, way: str, name: str) -> None:
+    case = CASES[name]
+    file = case.file
+    data = b"".join(row + b"\n" for row in case.rows)
+    path = tmp_path / "data.jsonl"
+    path.write_bytes(gzip.compress(data) if file == "unpacked input" else data)
+    report = dedup(tmp_path / "good", path, *case.options).report
+    written = {name: (tmp_path / "good" / name).stat().st_size for name in FILES}
+    bands = report["settings"].get("bands", 0)
+    unnamed = {"unpacked input": len(data), "band keys": len(case.rows) * bands * BAND_KEY}
+    size = int((unnamed | written)[file] * case.share)
+
+    command: list[str | Path] = [*DEDUP, path, *case.options, "-o", "out"]
+    if way == "limit":
+        ended = run("sh", "-c", LIMIT, "sh", str((size - 1) // BLOCK), *command, cwd=tmp_path)
+        assert beside(tmp_path / "out") == []
+        problem = "file too large"
+    else:
+        assert PRIVATE_MOUNTS
+        before = [] if file in unnamed else FILES[: FILES.index(file)]
+        room = sum(pages(written[name]) for name in before) + pages(size) - 1
+        disk = tmp_path / "disk"
+        disk.mkdir()
+        ended = run(*PRIVATE_MOUNTS, "sh", "-c", MOUNT, "sh", str(room * PAGE), disk, *command)
+        problem = "no space left on device"
+    place = "out.partial" if file in unnamed else f"out.partial/{file}"
+    assert re.fullmatch(rf"error: /.+/{place}: {problem}\n", complaint(4, ended))
+
+
+def pages(size: int) -> int:
+    return -(-size // PAGE)
