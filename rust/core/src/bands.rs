@@ -4,20 +4,16 @@
 //! *bucket*. More slots a band propose fewer pairs, more bands find more. Since every pair is
 //! verified, bands are chosen for recall alone.
 //!
-//! Band keys go to an unnamed file, band after band, so that memory holds the keys of one band at a
+//! Band keys come from the [`Spool`] band by band, so that memory holds the keys of one band at a
 //! time, or of a slice of one: sorted flat arrays, no hash table of lists. Buckets of one row are
 //! forgotten at once; the others, which stand for rows with candidates, are held together.
-
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::minhash::{SLOTS, Signature};
 use crate::shingles::mix;
-use crate::watch::Watch;
+use crate::spool::{KEYS, Spool};
 
 /// A pair at the threshold is proposed at least this often.
 const RECALL: f64 = 0.999;
@@ -52,72 +48,58 @@ impl Banding {
             .find(finds)
     }
 
-    /// The key of each band. Rows of different `class` can never be alike, and share no bucket.
-    pub(crate) fn keys(self, signature: &Signature, class: u64) -> impl Iterator<Item = u64> {
+    /// The key of each band.
+    pub(crate) fn keys(self, signature: &Signature) -> impl Iterator<Item = u64> {
         let bands = signature.chunks_exact(self.slots).take(self.bands);
-        bands.map(move |slots| {
+        bands.map(|slots| {
             slots
                 .iter()
-                .fold(class, |key, &slot| mix(key ^ u64::from(slot)))
+                .fold(0, |key, &slot| mix(key ^ u64::from(slot)))
         })
     }
 }
 
-/// The band keys of all rows, in an unnamed file.
-#[derive(Debug)]
-pub struct KeySpool {
-    file: File,
-    folder: PathBuf,
-    rows: usize,
+/// Rows, or texts, that share a key: those of each key, if there are two or more.
+pub(crate) fn buckets(sorted: &[(u64, u32)]) -> impl Iterator<Item = &[(u64, u32)]> {
+    let of_key = sorted.chunk_by(|(left, _), (right, _)| left == right);
+    of_key.filter(|members| members.len() > 1)
 }
 
-impl KeySpool {
-    pub(crate) fn new(folder: &Path, rows: usize) -> Result<Self> {
-        let file = tempfile::tempfile_in(folder);
-        let file = file.map_err(|source| Error::Write {
-            path: folder.to_owned(),
-            source,
-        })?;
-        Ok(Self {
-            file,
-            folder: folder.to_owned(),
-            rows,
-        })
+/// Collect one band of the spool, sorted by key, a slice of all keys at a time, so that each takes
+/// at most about `memory` bytes.
+pub(crate) fn each_slice(
+    spool: &Spool,
+    band: usize,
+    entries: usize,
+    memory: usize,
+    of_block: impl Fn(usize, Vec<u64>) -> Result<Vec<(u64, u32)>> + Sync,
+    mut found: impl FnMut(Vec<(u64, u32)>) -> Result<()>,
+) -> Result<()> {
+    let slices = (entries * size_of::<(u64, u32)>())
+        .div_ceil(memory)
+        .next_power_of_two();
+    for slice in 0..slices {
+        let is_of_slice =
+            |key: u64| slices == 1 || (key >> (64 - slices.trailing_zeros())) as usize == slice;
+        let blocks: Vec<Vec<(u64, u32)>> = (0..spool.blocks())
+            .into_par_iter()
+            .map(|block| {
+                let mut entries = of_block(block, spool.read(block, KEYS + band)?)?;
+                entries.retain(|&(key, _)| is_of_slice(key));
+                Ok(entries)
+            })
+            .collect::<Result<_>>()?;
+        let mut entries = blocks.concat();
+        drop(blocks);
+        entries.par_sort_unstable();
+        found(entries)?;
     }
-
-    /// Write the keys of some rows in one band.
-    pub(crate) fn write(&self, band: usize, first_row: usize, keys: &[u64]) -> Result<()> {
-        let bytes: Vec<u8> = keys.iter().flat_map(|key| key.to_le_bytes()).collect();
-        self.file
-            .write_all_at(&bytes, self.offset(band, first_row))
-            .map_err(|source| self.failed(source))
-    }
-
-    fn read(&self, band: usize, first_row: usize, rows: usize) -> Result<Vec<u64>> {
-        let mut bytes = vec![0; rows * size_of::<u64>()];
-        self.file
-            .read_exact_at(&mut bytes, self.offset(band, first_row))
-            .map_err(|source| self.failed(source))?;
-        let key =
-            |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("chunks are eight bytes"));
-        Ok(bytes.chunks_exact(size_of::<u64>()).map(key).collect())
-    }
-
-    fn offset(&self, band: usize, row: usize) -> u64 {
-        ((band * self.rows + row) * size_of::<u64>()) as u64
-    }
-
-    fn failed(&self, source: std::io::Error) -> Error {
-        Error::Write {
-            path: self.folder.clone(),
-            source,
-        }
-    }
+    Ok(())
 }
 
 /// All buckets of two rows or more, and which row is in which.
-#[derive(Debug)]
-pub struct Buckets {
+#[derive(Debug, Default)]
+pub(crate) struct Buckets {
     /// Where the buckets of each row begin in `ids`; one more entry at the end.
     starts: Vec<usize>,
     ids: Vec<u32>,
@@ -125,77 +107,55 @@ pub struct Buckets {
     sizes: Vec<u32>,
 }
 
-impl Buckets {
-    /// Sort the rows for which `is_compared` into buckets, in at most about `memory` bytes at a
-    /// time.
-    pub(crate) fn build(
-        spool: &KeySpool,
-        bands: usize,
-        memory: usize,
-        is_compared: impl Fn(usize) -> bool + Sync,
-        watch: &Watch,
-    ) -> Result<Self> {
-        const BLOCK: usize = 1 << 16;
-        let slices = (spool.rows * size_of::<(u64, u32)>())
-            .div_ceil(memory)
-            .next_power_of_two();
-        let mut members: Vec<(u32, u32)> = Vec::new();
-        let mut sizes: Vec<u32> = Vec::new();
-        for band in 0..bands {
-            for slice in 0..slices {
-                let of_slice = |key: u64| {
-                    slices == 1 || (key >> (64 - slices.trailing_zeros())) as usize == slice
-                };
-                let blocks: Vec<Vec<(u64, u32)>> = (0..spool.rows.div_ceil(BLOCK))
-                    .into_par_iter()
-                    .map(|block| {
-                        watch.check()?;
-                        let first = block * BLOCK;
-                        let keys = spool.read(band, first, BLOCK.min(spool.rows - first))?;
-                        let rows = (first..)
-                            .zip(keys)
-                            .filter(|&(row, key)| of_slice(key) && is_compared(row));
-                        Ok(rows.map(|(row, key)| (key, row as u32)).collect())
-                    })
-                    .collect::<Result<_>>()?;
-                let mut entries = blocks.concat();
-                drop(blocks);
-                entries.par_sort_unstable();
-                for bucket in entries
-                    .chunk_by(|(left, _), (right, _)| left == right)
-                    .filter(|rows| rows.len() > 1)
-                {
-                    let id = u32::try_from(sizes.len()).map_err(|_| too_many())?;
-                    sizes.push(bucket.len() as u32);
-                    members.extend(bucket.iter().map(|&(_, row)| (row, id)));
-                }
-            }
-        }
-        members.par_sort_unstable();
-        let mut starts = Vec::with_capacity(spool.rows + 1);
+/// Buckets in the making.
+#[derive(Debug, Default)]
+pub(crate) struct Building {
+    members: Vec<(u32, u32)>,
+    sizes: Vec<u32>,
+}
+
+impl Building {
+    /// Add a bucket.
+    pub(crate) fn add(&mut self, rows: impl Iterator<Item = u32>) -> Result<()> {
+        let id = u32::try_from(self.sizes.len()).map_err(|_| too_many())?;
+        let before = self.members.len();
+        self.members.extend(rows.map(|row| (row, id)));
+        self.sizes.push((self.members.len() - before) as u32);
+        Ok(())
+    }
+
+    /// Add the buckets of sorted entries.
+    pub(crate) fn add_all(&mut self, sorted: &[(u64, u32)]) -> Result<()> {
+        buckets(sorted).try_for_each(|bucket| self.add(bucket.iter().map(|&(_, row)| row)))
+    }
+
+    /// The buckets of `rows` rows.
+    pub(crate) fn finish(mut self, rows: usize) -> Buckets {
+        self.members.par_sort_unstable();
+        let mut starts = Vec::with_capacity(rows + 1);
         let mut at = 0;
-        for row in 0..=spool.rows as u32 {
-            while at < members.len() && members[at].0 < row {
+        for row in 0..=rows as u32 {
+            while at < self.members.len() && self.members[at].0 < row {
                 at += 1;
             }
             starts.push(at);
         }
-        Ok(Self {
+        Buckets {
             starts,
-            ids: members.into_iter().map(|(_, id)| id).collect(),
-            sizes,
-        })
+            ids: self.members.into_iter().map(|(_, id)| id).collect(),
+            sizes: self.sizes,
+        }
     }
+}
 
+impl Buckets {
     /// The buckets that a row is in.
-    #[must_use]
-    pub fn of(&self, row: u32) -> &[u32] {
+    pub(crate) fn of(&self, row: u32) -> &[u32] {
         &self.ids[self.starts[row as usize]..self.starts[row as usize + 1]]
     }
 
     /// Rows in each bucket.
-    #[must_use]
-    pub fn sizes(&self) -> &[u32] {
+    pub(crate) fn sizes(&self) -> &[u32] {
         &self.sizes
     }
 }
@@ -212,17 +172,23 @@ mod tests {
 
     #[test]
     fn rows_of_one_key_share_a_bucket_however_memory_is_sliced() {
-        const ROWS: usize = 3000;
-        let spool = KeySpool::new(&std::env::temp_dir(), ROWS).expect("a temporary folder");
+        const BLOCKS: usize = 3;
+        let spool = Spool::new(&std::env::temp_dir(), 2).expect("a temporary folder");
         let key = |band: usize, row: usize| mix((row * 7 % 500 + 1000 * band) as u64);
+        let rows = |block: usize| block * 1000..(block + 1) * 1000;
+        for block in (0..BLOCKS).rev() {
+            let mut columns: Vec<Vec<u64>> = vec![rows(block).map(|row| row as u64).collect(); KEYS];
+            for band in 0..2 {
+                columns.push(rows(block).map(|row| key(band, row)).collect());
+            }
+            spool.write(block, &columns).expect("written");
+        }
         let is_compared = |row: usize| row % 10 != 3;
         let mut expected: BTreeMap<(usize, u64), BTreeSet<u32>> = BTreeMap::new();
-        for band in 0..3 {
-            let keys: Vec<u64> = (0..ROWS).map(|row| key(band, row)).collect();
-            spool.write(band, 0, &keys).expect("written");
-            for row in (0..ROWS).filter(|&row| is_compared(row)) {
+        for band in 0..2 {
+            for row in (0..BLOCKS * 1000).filter(|&row| is_compared(row)) {
                 expected
-                    .entry((band, keys[row]))
+                    .entry((band, key(band, row)))
                     .or_default()
                     .insert(row as u32);
             }
@@ -232,10 +198,21 @@ mod tests {
             .filter(|rows| rows.len() > 1)
             .collect();
         for memory in [1 << 20, 1 << 15, 1 << 12] {
-            let buckets =
-                Buckets::build(&spool, 3, memory, is_compared, &Watch::default()).expect("read");
+            let mut building = Building::default();
+            for band in 0..2 {
+                let of_block = |block, keys: Vec<u64>| {
+                    let rows = spool.read(block, crate::spool::ROW)?;
+                    let entries = keys.into_iter().zip(rows.into_iter().map(|row| row as u32));
+                    Ok(entries.filter(|&(_, row)| is_compared(row as usize)).collect())
+                };
+                each_slice(&spool, band, BLOCKS * 1000, memory, of_block, |sorted| {
+                    building.add_all(&sorted)
+                })
+                .expect("read");
+            }
+            let buckets = building.finish(BLOCKS * 1000);
             let mut found = vec![BTreeSet::new(); buckets.sizes().len()];
-            for row in 0..ROWS as u32 {
+            for row in 0..(BLOCKS * 1000) as u32 {
                 for &bucket in buckets.of(row) {
                     found[bucket as usize].insert(row);
                 }

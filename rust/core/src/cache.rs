@@ -51,7 +51,8 @@ impl<'a> SetCache<'a> {
         let mut buffer = Vec::new();
         let read = self.corpus.read_again(row as usize, &mut buffer)?;
         let sets = Arc::new(Shingler::default().sets(&read.parts, self.shingling));
-        let bytes = 256 + sets.size() * size_of::<u64>();
+        let tokens: usize = sets.groups.iter().map(|group| group.tokens.len()).sum();
+        let bytes = 256 + (sets.size() + tokens) * size_of::<u64>();
         let mut held = place.lock().unwrap_or_else(PoisonError::into_inner);
         if held.bytes + bytes > self.bytes_a_shelf {
             *held = Shelf::default();

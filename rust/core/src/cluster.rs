@@ -8,32 +8,26 @@
 //! Rows go in blocks: first every row of a block is compared with what was kept before it, in
 //! parallel; the rows left over are compared with one another, in parallel up to each row's first
 //! neighbour; then one walk over the block settles it.
+//!
+//! What a reader would get wrong: all numbers of rows here are ranks in the order of priority
+//! ([`crate::priority::Walk`]), but for those in what is returned.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use hashbrown::HashMap;
 use rayon::prelude::*;
 
 use crate::bands::Buckets;
 use crate::error::Result;
-use crate::key_role::KeyRoles;
+use crate::judge::{Apart, FamilyId, Judge, Verdict};
+use crate::priority::Walk;
 use crate::shingles::RowSets;
-use crate::verify::{Overlap, near_duplicate, sizes_allow};
+use crate::tally::{Pair, Tally};
+use crate::verify::{Overlap, sizes_allow};
 use crate::watch::Watch;
 
 /// Rows a block: enough to share out, few enough that comparing all with all is cheap.
 const BLOCK: usize = 1024;
-
-/// Proposes which kept rows a row may be like. May propose too many, never too few.
-pub(crate) trait Candidates: Sync {
-    /// Kept rows, in order, each once.
-    fn kept(&self, row: u32, sets: &RowSets) -> Vec<u32>;
-    /// For each of `rows`, positions of earlier ones of them, in order, each once.
-    fn among(&self, rows: &[u32]) -> Vec<Vec<u32>>;
-    /// A row was kept.
-    fn keep(&mut self, row: u32, sets: &RowSets);
-}
 
 /// A removed row, the kept row that stands for it, and how alike they are in the least similar
 /// group.
@@ -45,29 +39,46 @@ pub(crate) struct Removal {
 }
 
 pub(crate) struct KeepFirst<'a, S> {
-    pub threshold_millis: u32,
+    pub judge: Judge<'a>,
+    pub walk: &'a Walk,
     /// Shingles of each row.
     pub sizes: &'a [u32],
     /// Shingles that a block may hold in memory; how rows fall into blocks changes no decision.
     pub shingles_a_block: u64,
     /// The sets of a row.
     pub sets: S,
-    pub pairs_compared: AtomicU64,
     pub watch: &'a Watch,
 }
 
+/// What was found out about one row of a block.
+struct Found {
+    sets: Arc<RowSets>,
+    removal: Option<Removal>,
+    tally: Tally,
+}
+
+/// The first neighbour of a row among a list of candidates, at or after a position in it.
+struct Next {
+    neighbour: Option<(usize, Overlap, Edits)>,
+    /// Candidates before it that are kept apart.
+    apart: Vec<(usize, Apart)>,
+}
+
+type Edits = Vec<(FamilyId, u32)>;
+
 impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
-    /// Decide `rows`, given in order of priority.
+    /// Decide rows, given in order of priority.
     pub(crate) fn run(
-        &self,
-        rows: &[u32],
-        candidates: &mut impl Candidates,
+        &mut self,
+        ranks: &[u32],
+        candidates: &mut Candidates,
+        tally: &mut Tally,
     ) -> Result<Vec<Removal>> {
         let mut removals = Vec::new();
-        let mut rest = rows;
+        let mut rest = ranks;
         while !rest.is_empty() {
             let (block, after) = rest.split_at(self.first_block(rest));
-            self.block(block, candidates, &mut removals)?;
+            self.block(block, candidates, tally, &mut removals)?;
             self.watch.advance(block.len() as u64)?;
             rest = after;
         }
@@ -75,109 +86,170 @@ impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
     }
 
     /// How many rows make the next block: as many as memory may hold the sets of, at least one.
-    fn first_block(&self, rows: &[u32]) -> usize {
+    fn first_block(&self, ranks: &[u32]) -> usize {
         let mut shingles = 0;
-        let fits = |row: &&u32| {
+        let fits = |rank: &&u32| {
             let fits = shingles < self.shingles_a_block;
-            shingles += u64::from(self.sizes[**row as usize]);
+            shingles += u64::from(self.size(**rank));
             fits
         };
-        rows.iter().take(BLOCK).take_while(fits).count().max(1)
+        ranks.iter().take(BLOCK).take_while(fits).count().max(1)
+    }
+
+    fn size(&self, rank: u32) -> u32 {
+        self.sizes[self.walk.row(rank) as usize]
+    }
+
+    fn may_be_alike(&self, rank: u32, other: u32) -> bool {
+        let (left, right) = (self.size(rank), self.size(other));
+        sizes_allow(left, right, self.judge.threshold_millis)
     }
 
     fn block(
-        &self,
+        &mut self,
         block: &[u32],
-        candidates: &mut impl Candidates,
+        candidates: &mut Candidates,
+        tally: &mut Tally,
         removals: &mut Vec<Removal>,
     ) -> Result<()> {
-        let found: Vec<(Arc<RowSets>, Option<Removal>)> = block
-            .par_iter()
-            .map(|&row| {
-                let sets = (self.sets)(row)?;
-                for witness in candidates.kept(row, &sets) {
-                    if sizes_allow(
-                        self.sizes[row as usize],
-                        self.sizes[witness as usize],
-                        self.threshold_millis,
-                    ) && let Some(overlap) = self.compare(&sets, &*(self.sets)(witness)?)?
-                    {
-                        return Ok((
-                            sets,
-                            Some(Removal {
-                                row,
-                                witness,
-                                overlap,
-                            }),
-                        ));
-                    }
+        loop {
+            let found: Vec<Found> = block
+                .par_iter()
+                .map(|&rank| self.against_kept(rank, candidates))
+                .collect::<Result<_>>()?;
+            let (mut open, mut open_sets) = (Vec::new(), Vec::new());
+            for (&rank, found) in block.iter().zip(&found) {
+                if found.removal.is_none() {
+                    open.push(rank);
+                    open_sets.push(&*found.sets);
                 }
-                Ok((sets, None))
-            })
-            .collect::<Result<_>>()?;
-
-        let mut open: Vec<u32> = Vec::new();
-        let mut open_sets: Vec<&RowSets> = Vec::new();
-        for (&row, (sets, removal)) in block.iter().zip(&found) {
-            if let Some(removal) = removal {
-                removals.push(*removal);
-            } else {
-                open.push(row);
-                open_sets.push(sets);
             }
+            let mut settled = self.among(&open, &open_sets, candidates)?;
+            if self.judge.find_wanted()? {
+                continue; // some pairs were judged without their families
+            }
+            for (&rank, is_kept) in open.iter().zip(settled.is_kept) {
+                if is_kept {
+                    candidates.keep(rank);
+                }
+            }
+            for found in found {
+                removals.extend(found.removal);
+                settled.tally.add(found.tally);
+            }
+            removals.extend(settled.removals);
+            tally.add(settled.tally);
+            return Ok(());
         }
-        let among = candidates.among(&open);
-        // The first neighbour at or after a position in the row's list, with that position.
-        let neighbour = |at: usize, from: usize| -> Result<Option<(usize, Overlap)>> {
-            for (position, &other) in among[at].iter().enumerate().skip(from) {
-                let (row, earlier) = (open[at], open[other as usize]);
-                if sizes_allow(
-                    self.sizes[row as usize],
-                    self.sizes[earlier as usize],
-                    self.threshold_millis,
-                ) && let Some(overlap) =
-                    self.compare(open_sets[at], open_sets[other as usize])?
-                {
-                    return Ok(Some((position, overlap)));
-                }
+    }
+
+    /// Compare a row with the rows that were kept before its block.
+    fn against_kept(&self, rank: u32, candidates: &Candidates) -> Result<Found> {
+        let row = self.walk.row(rank);
+        let sets = (self.sets)(row)?;
+        let (mut removal, mut tally) = (None, Tally::default());
+        for other in candidates.kept(rank) {
+            if !self.may_be_alike(rank, other) {
+                continue;
             }
-            Ok(None)
-        };
-        let first: Vec<Option<(usize, Overlap)>> = (0..open.len())
-            .into_par_iter()
-            .map(|at| neighbour(at, 0))
-            .collect::<Result<_>>()?;
-        let mut is_kept = vec![true; open.len()];
-        for (at, mut next) in first.into_iter().enumerate() {
-            while let Some((position, overlap)) = next {
-                let other = among[at][position] as usize;
-                if is_kept[other] {
-                    is_kept[at] = false;
-                    removals.push(Removal {
-                        row: open[at],
-                        witness: open[other],
+            self.watch.check()?;
+            let kept = self.walk.row(other);
+            match self.judge.compare(&sets, &*(self.sets)(kept)?)? {
+                Verdict::Different => {}
+                Verdict::Apart(apart) => tally.kept_apart(Pair { row, kept, apart }),
+                Verdict::Duplicate { overlap, edits } => {
+                    tally.edited(&edits);
+                    removal = Some(Removal {
+                        row,
+                        witness: kept,
                         overlap,
                     });
                     break;
                 }
-                next = neighbour(at, position + 1)?;
-            }
-            if is_kept[at] {
-                candidates.keep(open[at], open_sets[at]);
             }
         }
-        Ok(())
+        Ok(Found {
+            sets,
+            removal,
+            tally,
+        })
     }
 
-    fn compare(&self, row: &RowSets, earlier: &RowSets) -> Result<Option<Overlap>> {
-        self.pairs_compared.fetch_add(1, Relaxed);
-        self.watch.check()?;
-        Ok(near_duplicate(row, earlier, self.threshold_millis))
+    /// Settle what is open in a block by comparing it with itself.
+    fn among(
+        &self,
+        open: &[u32],
+        sets: &[&RowSets],
+        candidates: &Candidates,
+    ) -> Result<Settled> {
+        let among = candidates.among(open);
+        let next = |at: usize, from: usize| -> Result<Next> {
+            let mut apart = Vec::new();
+            for (position, &other) in among[at].iter().enumerate().skip(from) {
+                let other = other as usize;
+                if !self.may_be_alike(open[at], open[other]) {
+                    continue;
+                }
+                self.watch.check()?;
+                match self.judge.compare(sets[at], sets[other])? {
+                    Verdict::Different => {}
+                    Verdict::Apart(found) => apart.push((other, found)),
+                    Verdict::Duplicate { overlap, edits } => {
+                        let neighbour = Some((position, overlap, edits));
+                        return Ok(Next { neighbour, apart });
+                    }
+                }
+            }
+            let neighbour = None;
+            Ok(Next { neighbour, apart })
+        };
+        let first: Vec<Next> = (0..open.len())
+            .into_par_iter()
+            .map(|at| next(at, 0))
+            .collect::<Result<_>>()?;
+        let mut settled = Settled {
+            is_kept: vec![true; open.len()],
+            removals: Vec::new(),
+            tally: Tally::default(),
+        };
+        for (at, mut found) in first.into_iter().enumerate() {
+            let row = self.walk.row(open[at]);
+            loop {
+                for (other, apart) in found.apart {
+                    if settled.is_kept[other] {
+                        let kept = self.walk.row(open[other]);
+                        settled.tally.kept_apart(Pair { row, kept, apart });
+                    }
+                }
+                let Some((position, overlap, edits)) = found.neighbour else {
+                    break;
+                };
+                let other = among[at][position] as usize;
+                if settled.is_kept[other] {
+                    settled.is_kept[at] = false;
+                    settled.tally.edited(&edits);
+                    settled.removals.push(Removal {
+                        row,
+                        witness: self.walk.row(open[other]),
+                        overlap,
+                    });
+                    break;
+                }
+                found = next(at, position + 1)?;
+            }
+        }
+        Ok(settled)
     }
 }
 
-/// Candidates that share a bucket.
-pub(crate) struct ByBuckets {
+struct Settled {
+    is_kept: Vec<bool>,
+    removals: Vec<Removal>,
+    tally: Tally,
+}
+
+/// Rows that may be alike: those that share a bucket. May be too many, never too few.
+pub(crate) struct Candidates {
     buckets: Buckets,
     /// Where the kept rows of each bucket begin in `kept`.
     starts: Vec<usize>,
@@ -185,7 +257,7 @@ pub(crate) struct ByBuckets {
     kept_in: Vec<u32>,
 }
 
-impl ByBuckets {
+impl Candidates {
     pub(crate) fn new(buckets: Buckets) -> Self {
         let mut starts = Vec::with_capacity(buckets.sizes().len());
         let mut total = 0;
@@ -208,10 +280,9 @@ impl ByBuckets {
             .filter(|&row| !self.buckets.of(row).is_empty())
             .collect()
     }
-}
 
-impl Candidates for ByBuckets {
-    fn kept(&self, row: u32, _: &RowSets) -> Vec<u32> {
+    /// Kept rows, in order, each once.
+    fn kept(&self, row: u32) -> Vec<u32> {
         let mut rows = Vec::new();
         for &bucket in self.buckets.of(row) {
             let start = self.starts[bucket as usize];
@@ -224,6 +295,7 @@ impl Candidates for ByBuckets {
         rows
     }
 
+    /// For each of `rows`, positions of earlier ones of them, in order, each once.
     fn among(&self, rows: &[u32]) -> Vec<Vec<u32>> {
         let mut seen: HashMap<u32, Vec<u32>> = HashMap::new();
         let mut among = Vec::with_capacity(rows.len());
@@ -241,67 +313,12 @@ impl Candidates for ByBuckets {
         among
     }
 
-    fn keep(&mut self, row: u32, _: &RowSets) {
+    /// A row was kept.
+    fn keep(&mut self, row: u32) {
         for &bucket in self.buckets.of(row) {
             let bucket = bucket as usize;
             self.kept[self.starts[bucket] + self.kept_in[bucket] as usize] = row;
             self.kept_in[bucket] += 1;
-        }
-    }
-}
-
-/// Candidates by counting shared shingles of the key role: every row that is alike, by proof. Slow,
-/// simple.
-pub(crate) struct ByShingles<'a> {
-    /// Kept rows that hold a shingle.
-    postings: HashMap<u64, Vec<u32>>,
-    /// Shingles of each kept row.
-    sizes: HashMap<u32, usize>,
-    threshold_millis: u32,
-    key_roles: &'a KeyRoles,
-}
-
-impl<'a> ByShingles<'a> {
-    pub(crate) fn new(threshold_millis: u32, key_roles: &'a KeyRoles) -> Self {
-        Self {
-            postings: HashMap::new(),
-            sizes: HashMap::new(),
-            threshold_millis,
-            key_roles,
-        }
-    }
-}
-
-impl Candidates for ByShingles<'_> {
-    fn kept(&self, _: u32, sets: &RowSets) -> Vec<u32> {
-        let shingles = &self.key_roles.of(sets).shingles;
-        let mut shared: HashMap<u32, usize> = HashMap::new();
-        for shingle in shingles {
-            for &kept in self.postings.get(shingle).into_iter().flatten() {
-                *shared.entry(kept).or_default() += 1;
-            }
-        }
-        let reaches = |kept: u32, shared: usize| {
-            let united = shingles.len() + self.sizes[&kept] - shared;
-            shared * 1000 >= self.threshold_millis as usize * united
-        };
-        let alike = shared
-            .into_iter()
-            .filter(|&(kept, shared)| reaches(kept, shared));
-        let mut rows: Vec<u32> = alike.map(|(kept, _)| kept).collect();
-        rows.sort_unstable();
-        rows
-    }
-
-    fn among(&self, rows: &[u32]) -> Vec<Vec<u32>> {
-        (0..rows.len() as u32).map(|at| (0..at).collect()).collect()
-    }
-
-    fn keep(&mut self, row: u32, sets: &RowSets) {
-        let shingles = &self.key_roles.of(sets).shingles;
-        self.sizes.insert(row, shingles.len());
-        for &shingle in shingles {
-            self.postings.entry(shingle).or_default().push(row);
         }
     }
 }

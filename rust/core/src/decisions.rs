@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use crate::bands::Banding;
 use crate::corpus::Corpus;
+use crate::dedup::Numbers;
 use crate::error::Problem;
+use crate::judge::Rule;
+use crate::jsonl::Shard;
 use crate::shingles::Shingling;
 use crate::watch::Stage;
 
@@ -38,6 +41,75 @@ pub struct Counts {
     pub differ_elsewhere: u64,
     /// Median size of the rows' shingle sets.
     pub median_shingles: u32,
+    /// Rows without the number that says which row stays.
+    pub rows_without_score: u64,
+    /// Pairs alike as a whole, but not in each role.
+    pub apart_by_roles: u64,
+    /// Alike pairs that hold different numbers.
+    pub apart_by_numbers: u64,
+    /// Alike pairs that fill a slot of their template differently.
+    pub apart_by_content: u64,
+}
+
+/// A template that rows share.
+#[derive(Debug, Clone)]
+pub struct FamilySummary {
+    /// The role whose texts are of the family; None where all roles are one text.
+    pub role: Option<Arc<str>>,
+    /// Distinct texts.
+    pub texts: u32,
+    /// Rows with one of them.
+    pub rows: u32,
+    /// What more than half of the texts have in common, with `…` for what they do not.
+    pub template: String,
+    /// Pairs of rows that its slots kept apart.
+    pub pairs_apart: u64,
+    /// Differences between a removed row and its witness that were found to be edits of it.
+    pub edits: u64,
+    /// Some rows with different texts of the family, in row order.
+    pub members: Vec<u32>,
+}
+
+/// What was decided about a pair that is worth a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The row is removed, though it is little more alike than the threshold asks.
+    Removed,
+    /// This rule keeps the pair apart.
+    Apart(Rule),
+}
+
+/// A pair of rows that is worth a look.
+#[derive(Debug, Clone)]
+pub struct PairSummary {
+    /// The one that was compared.
+    pub row: u32,
+    /// The kept one that it was compared with.
+    pub kept: u32,
+    /// What was decided.
+    pub verdict: Verdict,
+    /// Where they differ, or differ most.
+    pub role: Option<Arc<str>>,
+    /// Shingles that they share there.
+    pub shared: u32,
+    /// Shingles of the two there.
+    pub united: u32,
+}
+
+/// What became of the rows of one label, or of one file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Fates([usize; 4]);
+
+impl Fates {
+    pub(crate) fn count(&mut self, state: State) {
+        self.0[state as usize] += 1;
+    }
+
+    /// Rows of one fate.
+    #[must_use]
+    pub fn of(&self, state: State) -> usize {
+        self.0[state as usize]
+    }
 }
 
 /// Every row, decided.
@@ -59,6 +131,14 @@ pub struct Decisions {
     pub counts: Counts,
     /// The n-gram and grouping in force.
     pub shingling: Shingling,
+    /// Do different numbers keep rows apart?
+    pub numbers: Numbers,
+    /// The largest families, by rows.
+    pub families: Vec<FamilySummary>,
+    /// Pairs that are worth a look, by verdict and in row order.
+    pub pairs: Vec<PairSummary>,
+    /// The values of the label that was asked for, in order; strings without quotes.
+    pub labels: Vec<(String, Fates)>,
     /// The bands in force; None if every pair was looked for.
     pub banding: Option<Banding>,
     /// Wall time of each stage.
@@ -73,6 +153,18 @@ impl Decisions {
     #[must_use]
     pub fn count(&self, state: State) -> usize {
         self.state.iter().filter(|&&of_row| of_row == state).count()
+    }
+
+    /// What became of the rows of each file.
+    #[must_use]
+    pub fn by_file(&self) -> Vec<Fates> {
+        let of_shard = |shard: &Shard| {
+            let mut fates = Fates::default();
+            let rows = shard.first_row..shard.first_row + shard.rows;
+            self.state[rows].iter().for_each(|&state| fates.count(state));
+            fates
+        };
+        self.corpus.rows.shards.iter().map(of_shard).collect()
     }
 
     /// Quarantined rows by the id of their problem.

@@ -4,31 +4,39 @@
 //! writes the band keys of its signature to the spool. Everything after works on columns over rows,
 //! and goes back to the text only to verify.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 use rayon::prelude::*;
 
-use crate::bands::{Banding, Buckets, KeySpool};
-use crate::cache::SetCache;
-use crate::cluster::{ByBuckets, ByShingles, KeepFirst, Removal};
+use crate::bands::Banding;
+use crate::cluster::Removal;
 use crate::corpus::{Corpus, Reading};
-use crate::decisions::{Counts, Decisions, State};
+use crate::decisions::{Counts, Decisions, Fates, State};
 use crate::error::{Error, Result};
 use crate::exact::{Secret, duplicates};
 use crate::format::Format;
 use crate::key_role::KeyRoles;
 use crate::minhash::MinHash;
+use crate::near::Near;
 use crate::parts::Part;
-use crate::read::{Block, Columns, Oddities, Reader, Scratch, breaks_its_file};
+use crate::priority::{Priority, Walk};
+use crate::read::{BLOCK, Block, Columns, Oddities, Reader, Scratch, breaks_its_file};
 use crate::rest;
 use crate::shingles::{Alike, Shingling};
+use crate::spool::Spool;
+use crate::value::Value;
 use crate::watch::{Stage, Watch};
 
-/// Rows that one thread reads at a time.
-const BLOCK: usize = 1024;
+/// Rows whose labels are read at a time.
+const LABELLED: usize = 1 << 16;
+
+/// With fewer rows, recall is exact unless asked otherwise.
+const FEW: usize = 5000;
 
 /// Which duplicates are removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +52,17 @@ pub enum Method {
 pub enum Recall {
     /// By bands of signatures: at least 0.999 of the pairs at the threshold, and more above it.
     Bands,
-    /// By an index of all shingles: every pair. Much slower on large inputs.
+    /// By an index of the rarest shingles: every pair. Much slower on large inputs.
     Exact,
+}
+
+/// Do different numbers make rows different?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbers {
+    /// Rows that differ in a number are no duplicates.
+    Distinct,
+    /// A number is a word like others.
+    Alike,
 }
 
 /// What to decide, and with what.
@@ -59,10 +76,16 @@ pub struct Settings {
     pub threshold_millis: u32,
     /// Words an n-gram. None: 5 if every file is of format `text`, else 3.
     pub ngram: Option<usize>,
-    /// What must be alike. None: the whole if every file is of format `text`, else each role.
+    /// What must be alike. None: the whole if every file is of format `text`, else by consensus.
     pub alike: Option<Alike>,
-    /// How near-duplicates are found.
-    pub recall: Recall,
+    /// What numbers do. None: they are distinct by consensus, else alike.
+    pub numbers: Option<Numbers>,
+    /// How near-duplicates are found. None: exact below 5,000 rows, or where bands cannot.
+    pub recall: Option<Recall>,
+    /// Which of two duplicates stays.
+    pub keep: Priority,
+    /// A top-level field by whose values rows are counted.
+    pub label: Option<String>,
     /// Of the signature's functions.
     pub seed: u64,
     /// Fail at the first bad row instead of putting it aside.
@@ -82,7 +105,10 @@ impl Default for Settings {
             threshold_millis: 800,
             ngram: None,
             alike: None,
-            recall: Recall::Bands,
+            numbers: None,
+            recall: None,
+            keep: Priority::Order,
+            label: None,
             seed: 0,
             stop_at_bad_row: false,
             threads: 0,
@@ -119,15 +145,26 @@ pub fn decide(
     let corpus = pool.install(|| Corpus::open(paths, formats, &settings.reading, spool, watch))?;
     let documents =
         corpus.layouts.iter().all(|layout| layout.name() == "text") && !corpus.rows.is_empty();
+    let alike = settings.alike.unwrap_or(if documents {
+        Alike::Whole
+    } else {
+        Alike::Consensus
+    });
+    let numbers = settings.numbers.unwrap_or(match alike {
+        Alike::Consensus => Numbers::Distinct,
+        Alike::EachRole | Alike::Whole => Numbers::Alike,
+    });
     let shingling = Shingling {
         ngram: settings.ngram.unwrap_or(if documents { 5 } else { 3 }),
-        alike: settings.alike.unwrap_or(if documents {
-            Alike::Whole
-        } else {
-            Alike::EachRole
-        }),
+        alike,
+        tokens: false,
     };
-    let banding = match (settings.method, settings.recall) {
+    let recall = settings.recall.unwrap_or(if corpus.rows.len() < FEW {
+        Recall::Exact
+    } else {
+        Recall::Bands
+    });
+    let banding = match (settings.method, recall) {
         (Method::Near, Recall::Bands) => Banding::for_threshold(settings.threshold_millis),
         _ => None,
     };
@@ -141,6 +178,10 @@ pub fn decide(
         problems: Vec::new(),
         counts: Counts::default(),
         shingling,
+        numbers,
+        families: Vec::new(),
+        pairs: Vec::new(),
+        labels: Vec::new(),
         banding,
         seconds: Vec::new(),
         pairs_compared: 0,
@@ -179,24 +220,35 @@ impl Decisions {
             seconds.push((stage, lap.elapsed().as_secs_f64()));
             lap = Instant::now();
         };
-        let keys = self
-            .banding
-            .map(|_| KeySpool::new(spool, self.state.len()))
-            .transpose()?;
+        let is_near = settings.method == Method::Near;
+        let bands = self.banding.map_or(0, |banding| banding.bands);
+        let groups = is_near.then(|| Spool::new(spool, bands)).transpose()?;
         let key_roles = match settings.method {
             Method::Near => KeyRoles::survey(&self.corpus, self.shingling, watch)?,
             Method::Exact => KeyRoles::default(),
         };
-        let columns = self.read(settings, keys.as_ref(), &key_roles, watch)?;
+        let columns = self.read(settings, groups.as_ref(), &key_roles, watch)?;
+        let walk = Walk::new(&columns.scores);
         done(Stage::Read, &mut self.seconds);
 
         watch.begin(Stage::Exact, self.state.len() as u64);
-        let copies = self.exact(&columns, watch)?;
+        let copies = self.exact(&columns, &walk, watch)?;
         done(Stage::Exact, &mut self.seconds);
 
-        if settings.method == Method::Near {
+        if let Some(groups) = groups {
             watch.begin(Stage::Near, self.state.len() as u64);
-            let removals = self.near(settings, keys, &columns.sizes, &key_roles, watch)?;
+            let near = Near {
+                decisions: self,
+                settings,
+                groups: &groups,
+                sizes: &columns.sizes,
+                key_roles: &key_roles,
+                walk: &walk,
+                folder: spool,
+                watch,
+            };
+            let (removals, told) = near.run()?;
+            told.into_decisions(self);
             for Removal {
                 row,
                 witness,
@@ -220,6 +272,9 @@ impl Decisions {
             }
         }
         self.counts.differ_elsewhere = self.differ_elsewhere(watch)?;
+        if let Some(label) = &settings.label {
+            self.labels = self.by_label(label, watch)?;
+        }
         done(Stage::Near, &mut self.seconds);
         Ok(())
     }
@@ -228,18 +283,20 @@ impl Decisions {
     fn read(
         &mut self,
         settings: &Settings,
-        keys: Option<&KeySpool>,
+        groups: Option<&Spool>,
         key_roles: &KeyRoles,
         watch: &Watch,
     ) -> Result<Columns> {
-        let mut columns = Columns::new(self.state.len());
+        let mut columns = Columns::new(self.state.len(), &settings.keep);
         let reader = Reader {
             corpus: &self.corpus,
             secret: Secret::draw()?,
             minhash: MinHash::new(settings.seed),
             shingling: (settings.method == Method::Near).then_some(self.shingling),
             key_roles,
-            bands: self.banding.zip(keys),
+            banding: self.banding,
+            spool: groups,
+            priority: &settings.keep,
             stop_at_bad_row: settings.stop_at_bad_row,
             first_fatal: AtomicUsize::new(usize::MAX),
             watch,
@@ -253,12 +310,15 @@ impl Decisions {
         let hashes = columns.hashes.par_chunks_mut(BLOCK);
         let sizes = columns.sizes.par_chunks_mut(BLOCK);
         let has_parts = columns.has_parts.par_chunks_mut(BLOCK);
-        let blocks = hashes.zip(sizes).zip(has_parts).enumerate().map(
-            |(block, ((hashes, sizes), has_parts))| Block {
+        let mut scores: Vec<&mut [u64]> = columns.scores.chunks_mut(BLOCK).collect();
+        scores.resize_with(self.state.len().div_ceil(BLOCK), Default::default);
+        let blocks = hashes.zip(sizes).zip(has_parts).zip(scores).enumerate().map(
+            |(block, (((hashes, sizes), has_parts), scores))| Block {
                 first_row: block * BLOCK,
                 hashes,
                 sizes,
                 has_parts,
+                scores,
             },
         );
         let odd: Vec<Oddities> = blocks
@@ -272,6 +332,7 @@ impl Decisions {
             self.counts.rows_without_tokens += found.counts.rows_without_tokens;
             self.counts.duplicate_keys += found.counts.duplicate_keys;
             self.counts.lone_surrogates += found.counts.lone_surrogates;
+            self.counts.rows_without_score += found.counts.rows_without_score;
         }
         for (row, problem) in &self.problems {
             let (path, line) = self.corpus.place(*row as usize);
@@ -308,68 +369,67 @@ impl Decisions {
         Ok(columns)
     }
 
-    /// Mark exact duplicates; pairs of a copy and the first of its kind.
-    fn exact(&mut self, columns: &Columns, watch: &Watch) -> Result<Vec<(u32, u32)>> {
+    /// Mark exact duplicates; pairs of a copy and the one of its kind that comes first.
+    fn exact(
+        &mut self,
+        columns: &Columns,
+        walk: &Walk,
+        watch: &Watch,
+    ) -> Result<Vec<(u32, u32)>> {
         let judged = (0..self.state.len())
             .filter(|&row| columns.has_parts[row] && self.state[row] == State::Kept);
         let entries = judged
-            .map(|row| (columns.hashes[row], row as u32))
+            .map(|row| (columns.hashes[row], walk.rank(row as u32)))
             .collect();
         let corpus = &self.corpus;
         let is_equal = |left: u32, right: u32| {
+            let (left, right) = (walk.row(left) as usize, walk.row(right) as usize);
             let (mut first, mut second) = (Vec::new(), Vec::new());
-            let left = corpus.read_again(left as usize, &mut first)?.parts;
-            let right = corpus.read_again(right as usize, &mut second)?.parts;
+            let left = corpus.read_again(left, &mut first)?.parts;
+            let right = corpus.read_again(right, &mut second)?.parts;
             let same = |(left, right): (&Part, &Part)| {
                 left.role == right.role && left.opaque == right.opaque && left.text == right.text
             };
             Ok(left.list.len() == right.list.len() && left.list.iter().zip(&right.list).all(same))
         };
-        let copies = duplicates(entries, is_equal, watch)?;
-        for &(copy, first) in &copies {
-            self.state[copy as usize] = State::ExactDuplicate;
-            self.witness[copy as usize] = first;
+        let mut copies = duplicates(entries, is_equal, watch)?;
+        for (copy, first) in &mut copies {
+            (*copy, *first) = (walk.row(*copy), walk.row(*first));
+            self.state[*copy as usize] = State::ExactDuplicate;
+            self.witness[*copy as usize] = *first;
         }
         Ok(copies)
     }
 
-    fn near(
-        &mut self,
-        settings: &Settings,
-        keys: Option<KeySpool>,
-        sizes: &[u32],
-        key_roles: &KeyRoles,
-        watch: &Watch,
-    ) -> Result<Vec<Removal>> {
-        let state = &self.state;
-        let is_compared = |row: usize| sizes[row] > 0 && state[row] == State::Kept;
-        let cache = SetCache::new(&self.corpus, self.shingling, settings.memory / 4);
-        let keep_first = KeepFirst {
-            threshold_millis: settings.threshold_millis,
-            sizes,
-            shingles_a_block: settings.memory / 4 / size_of::<u64>() as u64,
-            sets: |row| cache.get(row),
-            pairs_compared: AtomicU64::new(0),
-            watch,
+    /// Count the fates of rows by the value of a top-level field.
+    fn by_label(&self, field: &str, watch: &Watch) -> Result<Vec<(String, Fates)>> {
+        let is_field = |(key, _): &(Cow<[u8]>, Value)| **key == *field.as_bytes();
+        let of_row = |buffer: &mut Vec<u8>, row: usize| -> Result<Option<String>> {
+            watch.check()?;
+            if self.state[row] == State::Quarantined {
+                return Ok(None);
+            }
+            let read = self.corpus.read_again(row, buffer)?;
+            let value = read.object.members().filter(is_field).last();
+            let value = value.map(|(_, value)| value).filter(|value| !value.is_null());
+            let text = |value: Value| value.text().unwrap_or(Cow::Borrowed(value.raw())).into_owned();
+            Ok(value.map(|value| String::from_utf8_lossy(&text(value)).into_owned()))
         };
-        let removals = if let (Some(banding), Some(keys)) = (self.banding, keys) {
-            let memory = (settings.memory / 4).max(1 << 20) as usize;
-            let buckets = Buckets::build(&keys, banding.bands, memory, is_compared, watch)?;
-            drop(keys);
-            let mut candidates = ByBuckets::new(buckets);
-            let rows = candidates.rows(state.len());
-            watch.begin(Stage::Near, rows.len() as u64);
-            keep_first.run(&rows, &mut candidates)
-        } else {
-            let rows: Vec<u32> = (0..state.len())
-                .filter(|&row| is_compared(row))
-                .map(|row| row as u32)
-                .collect();
-            let mut candidates = ByShingles::new(settings.threshold_millis, key_roles);
-            keep_first.run(&rows, &mut candidates)
-        }?;
-        self.pairs_compared = keep_first.pairs_compared.load(Relaxed);
-        Ok(removals)
+        let mut labels: BTreeMap<String, Fates> = BTreeMap::new();
+        for first in (0..self.state.len()).step_by(LABELLED) {
+            let rows = first..self.state.len().min(first + LABELLED);
+            let found: Vec<Option<String>> = rows
+                .clone()
+                .into_par_iter()
+                .map_init(Vec::new, of_row)
+                .collect::<Result<_>>()?;
+            for (row, label) in rows.zip(found) {
+                if let Some(label) = label {
+                    labels.entry(label).or_default().count(self.state[row]);
+                }
+            }
+        }
+        Ok(labels.into_iter().collect())
     }
 
     fn differ_elsewhere(&self, watch: &Watch) -> Result<u64> {

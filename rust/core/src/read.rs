@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use memchr::memmem;
 
-use crate::bands::{Banding, KeySpool};
+use crate::bands::Banding;
 use crate::corpus::Corpus;
 use crate::decisions::Counts;
 use crate::error::{Problem, Result};
@@ -15,10 +15,15 @@ use crate::exact::Secret;
 use crate::json::validate_first;
 use crate::jsonl::Framing;
 use crate::key_role::KeyRoles;
-use crate::minhash::MinHash;
+use crate::minhash::{MinHash, Signature};
 use crate::parts::Parts;
-use crate::shingles::{Shingler, Shingling};
+use crate::priority::Priority;
+use crate::shingles::{Alike, Group, RowSets, Shingler, Shingling, mix};
+use crate::spool::{CLASS, KEY_GROUP, KEYS, ROLE, ROW, Spool, TEXT};
 use crate::watch::Watch;
+
+/// Rows that one thread reads at a time.
+pub(crate) const BLOCK: usize = 1024;
 
 /// What the pass knows of each row.
 pub(crate) struct Columns {
@@ -28,14 +33,20 @@ pub(crate) struct Columns {
     pub sizes: Vec<u32>,
     /// Is there anything to compare?
     pub has_parts: Vec<bool>,
+    /// What [`Priority`] orders rows by; empty if they go in their own order.
+    pub scores: Vec<u64>,
 }
 
 impl Columns {
-    pub(crate) fn new(rows: usize) -> Self {
+    pub(crate) fn new(rows: usize, priority: &Priority) -> Self {
         Self {
             hashes: vec![[0; 2]; rows],
             sizes: vec![0; rows],
             has_parts: vec![false; rows],
+            scores: match priority {
+                Priority::Order => Vec::new(),
+                _ => vec![0; rows],
+            },
         }
     }
 }
@@ -46,6 +57,7 @@ pub(crate) struct Block<'c> {
     pub hashes: &'c mut [[u64; 2]],
     pub sizes: &'c mut [u32],
     pub has_parts: &'c mut [bool],
+    pub scores: &'c mut [u64],
 }
 
 /// What was odd in a block.
@@ -61,7 +73,7 @@ pub(crate) struct Scratch {
     row: Vec<u8>,
     content: Vec<u8>,
     shingler: Shingler,
-    keys: Vec<Vec<u64>>,
+    columns: Vec<Vec<u64>>,
 }
 
 pub(crate) struct Reader<'a> {
@@ -71,7 +83,10 @@ pub(crate) struct Reader<'a> {
     /// None if only equal rows are looked for.
     pub shingling: Option<Shingling>,
     pub key_roles: &'a KeyRoles,
-    pub bands: Option<(Banding, &'a KeySpool)>,
+    /// None if recall is exact.
+    pub banding: Option<Banding>,
+    pub spool: Option<&'a Spool>,
+    pub priority: &'a Priority,
     pub stop_at_bad_row: bool,
     /// The first row at which the run will fail, if any: nothing after it needs reading.
     pub first_fatal: AtomicUsize,
@@ -84,9 +99,9 @@ impl Reader<'_> {
         if self.first_fatal.load(Relaxed) < block.first_row {
             return Ok(odd);
         }
-        let bands = self.bands.map_or(0, |(banding, _)| banding.bands);
-        scratch.keys.resize_with(bands, Vec::new);
-        scratch.keys.iter_mut().for_each(Vec::clear);
+        let bands = self.banding.map_or(0, |banding| banding.bands);
+        scratch.columns.resize_with(KEYS + bands, Vec::new);
+        scratch.columns.iter_mut().for_each(Vec::clear);
         for at in 0..block.sizes.len() {
             let row = block.first_row + at;
             match self.corpus.read(row, &mut scratch.row) {
@@ -98,6 +113,11 @@ impl Reader<'_> {
                     odd.counts.rows_without_text += u64::from(parts.list.is_empty());
                     block.has_parts[at] = !parts.list.is_empty();
                     block.hashes[at] = self.hash(parts, &mut scratch.content);
+                    if let Some(score) = block.scores.get_mut(at) {
+                        let found = self.priority.score(&read);
+                        odd.counts.rows_without_score += u64::from(found.is_none());
+                        *score = found.unwrap_or(0);
+                    }
                     if let Some(shingling) = self.shingling {
                         let sets = scratch.shingler.sets(parts, shingling);
                         odd.counts.rows_without_tokens +=
@@ -105,19 +125,7 @@ impl Reader<'_> {
                         if sets.has_tokens {
                             block.sizes[at] = u32::try_from(sets.size())
                                 .expect("a row has fewer shingles than bytes");
-                            if let Some((banding, _)) = self.bands {
-                                let mut signature = MinHash::empty();
-                                self.minhash
-                                    .add(&mut signature, &self.key_roles.of(&sets).shingles);
-                                for (keys, key) in scratch
-                                    .keys
-                                    .iter_mut()
-                                    .zip(banding.keys(&signature, sets.class))
-                                {
-                                    keys.resize(at, 0);
-                                    keys.push(key);
-                                }
-                            }
+                            self.tell(row, &sets, shingling, &mut scratch.columns);
                         }
                     }
                 }
@@ -130,13 +138,40 @@ impl Reader<'_> {
             }
             self.watch.advance(self.corpus.rows.size(row))?;
         }
-        if let Some((_, spool)) = self.bands {
-            for (band, keys) in scratch.keys.iter_mut().enumerate() {
-                keys.resize(block.sizes.len(), 0);
-                spool.write(band, block.first_row, keys)?;
-            }
+        if let Some(spool) = self.spool {
+            spool.write(block.first_row / BLOCK, &scratch.columns)?;
         }
         Ok(odd)
+    }
+
+    /// Add to the columns of the spool what a row's groups are found by: the key group, and where
+    /// families matter every other one too.
+    fn tell(&self, row: usize, sets: &RowSets, shingling: Shingling, columns: &mut [Vec<u64>]) {
+        let key_group = self.key_roles.of(sets);
+        let class = mix(sets.class);
+        for group in &sets.groups {
+            let is_key = std::ptr::eq(group, key_group);
+            if !is_key && shingling.alike != Alike::Consensus {
+                continue;
+            }
+            columns[ROW].push(row as u64 | if is_key { KEY_GROUP } else { 0 });
+            columns[ROLE].push(group.salt());
+            columns[TEXT].push(group.text);
+            columns[CLASS].push(class);
+            if let Some(banding) = self.banding {
+                let signature = self.signature(group);
+                let keys = banding.keys(&signature);
+                for (column, key) in columns[KEYS..].iter_mut().zip(keys) {
+                    column.push(if is_key { key ^ class } else { key });
+                }
+            }
+        }
+    }
+
+    fn signature(&self, group: &Group) -> Signature {
+        let mut signature = MinHash::empty();
+        self.minhash.add(&mut signature, &group.shingles);
+        signature
     }
 
     /// Of all that makes a row an exact duplicate: roles, kinds, lengths and texts, in order.

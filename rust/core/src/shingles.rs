@@ -19,6 +19,8 @@ use crate::tokens::{SEPARATOR, Tokenizer};
 /// What must be alike for two rows to be near-duplicates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Alike {
+    /// Every role by itself, and no difference may be content ([`crate::families`]).
+    Consensus,
     /// Every role by itself.
     EachRole,
     /// All compared text together.
@@ -32,6 +34,8 @@ pub struct Shingling {
     pub ngram: usize,
     /// How parts are grouped.
     pub alike: Alike,
+    /// Are the tokens kept beside the shingles?
+    pub tokens: bool,
 }
 
 /// The shingles of the parts that are compared together.
@@ -41,6 +45,22 @@ pub struct Group {
     pub role: Option<Arc<str>>,
     /// Sorted, each once, never empty.
     pub shingles: Vec<u64>,
+    /// Hash of the tokens; 0 for a text without.
+    pub text: u64,
+    /// The tokens, where they were asked for.
+    pub tokens: Vec<u64>,
+}
+
+impl Group {
+    /// Hash of the role: 0 where all roles are one group.
+    #[must_use]
+    pub fn salt(&self) -> u64 {
+        salt(self.role.as_ref())
+    }
+}
+
+fn salt(role: Option<&Arc<str>>) -> u64 {
+    role.map_or(0, |role| xxh3_64(role.as_bytes()))
 }
 
 /// All that near-deduplication knows of a row.
@@ -81,19 +101,19 @@ impl Shingler {
         }
         let mut sets = RowSets::default();
         match shingling.alike {
-            Alike::EachRole => {
+            Alike::Consensus | Alike::EachRole => {
                 for role in roles {
                     let of_role = texts
                         .iter()
                         .filter(|part| &part.role == role)
                         .map(|part| &*part.text);
-                    self.group(of_role, Some(role), shingling.ngram, &mut sets);
+                    self.group(of_role, Some(role), shingling, &mut sets);
                 }
             }
             Alike::Whole => self.group(
                 texts.iter().map(|part| &*part.text),
                 None,
-                shingling.ngram,
+                shingling,
                 &mut sets,
             ),
         }
@@ -105,7 +125,7 @@ impl Shingler {
         &mut self,
         texts: impl Iterator<Item = &'t [u8]> + Clone,
         role: Option<&Arc<str>>,
-        ngram: usize,
+        shingling: Shingling,
         sets: &mut RowSets,
     ) {
         self.tokens.clear();
@@ -117,10 +137,11 @@ impl Shingler {
             }
             self.tokenizer.split(text, &mut self.tokens);
         }
-        let salt = role.map_or(0, |role| xxh3_64(role.as_bytes()));
-        let shingles = if self.tokens.len() > separators {
+        let salt = salt(role);
+        let has_tokens = self.tokens.len() > separators;
+        let shingles = if has_tokens {
             sets.has_tokens = true;
-            ngrams(&self.tokens, ngram, salt)
+            set(ngrams(&self.tokens, shingling.ngram, salt), self.tokens.len())
         } else if texts
             .clone()
             .any(|text| !text.iter().all(|&byte| is_space(byte)))
@@ -130,9 +151,12 @@ impl Shingler {
         } else {
             return;
         };
+        let keeps_tokens = has_tokens && shingling.tokens;
         sets.groups.push(Group {
             role: role.cloned(),
             shingles,
+            text: if has_tokens { all(&self.tokens) } else { 0 },
+            tokens: if keeps_tokens { self.tokens.clone() } else { Vec::new() },
         });
     }
 }
@@ -150,28 +174,41 @@ fn class(parts: &Parts, sets: &RowSets) -> u64 {
     })
 }
 
-/// The set of n-grams of `tokens`, sorted; of fewer than `ngram` tokens the one gram of them all.
-fn ngrams(tokens: &[u64], ngram: usize, salt: u64) -> Vec<u64> {
-    const BASE: u64 = 0xD6E8_FEB8_6659_FD93;
-    let roll = |hash: u64, token: u64| hash.wrapping_mul(BASE).wrapping_add(token);
-    if tokens.len() < ngram {
-        let all = tokens
-            .iter()
-            .fold(tokens.len() as u64, |hash, &token| roll(hash, token));
-        return vec![mix(mix(all) ^ salt)];
-    }
+const BASE: u64 = 0xD6E8_FEB8_6659_FD93;
+
+fn roll(hash: u64, token: u64) -> u64 {
+    hash.wrapping_mul(BASE).wrapping_add(token)
+}
+
+/// Hash of a whole list of tokens.
+fn all(tokens: &[u64]) -> u64 {
+    let length = tokens.len() as u64;
+    mix(tokens.iter().copied().fold(length, roll))
+}
+
+/// At most `most` elements: sorted, each once.
+fn set(elements: impl Iterator<Item = u64>, most: usize) -> Vec<u64> {
+    let mut set = Vec::with_capacity(most);
+    set.extend(elements);
+    set.sort_unstable();
+    set.dedup();
+    set
+}
+
+/// The n-grams of `tokens`, in order; of fewer than `ngram` tokens the one gram of them all.
+pub(crate) fn ngrams(tokens: &[u64], ngram: usize, salt: u64) -> impl Iterator<Item = u64> {
     let leading = BASE.wrapping_pow(ngram as u32);
-    let (head, rest) = tokens.split_at(ngram);
-    let mut hash = head.iter().fold(0, |hash, &token| roll(hash, token));
-    let mut shingles = Vec::with_capacity(rest.len() + 1);
-    shingles.push(mix(hash ^ salt));
-    for (&leaves, &enters) in tokens.iter().zip(rest) {
-        hash = roll(hash, enters).wrapping_sub(leaves.wrapping_mul(leading));
-        shingles.push(mix(hash ^ salt));
-    }
-    shingles.sort_unstable();
-    shingles.dedup();
-    shingles
+    let (head, rest) = tokens.split_at(ngram.min(tokens.len()));
+    let first = if head.len() < ngram {
+        all(tokens)
+    } else {
+        head.iter().copied().fold(0, roll)
+    };
+    let rolled = tokens.iter().zip(rest).scan(first, move |hash, (&leaves, &enters)| {
+        *hash = roll(*hash, enters).wrapping_sub(leaves.wrapping_mul(leading));
+        Some(*hash)
+    });
+    std::iter::once(first).chain(rolled).map(move |hash| mix(hash ^ salt))
 }
 
 /// A bijection of 64 bits in which every bit of the input moves every bit of the output (Stafford's
@@ -193,16 +230,17 @@ mod tests {
         for ngram in 1..8 {
             let mut windows: Vec<u64> = tokens
                 .windows(ngram)
-                .map(|window| ngrams(window, ngram, 7)[0])
+                .map(|window| ngrams(window, ngram, 7).next().expect("there is one"))
                 .collect();
             windows.sort_unstable();
-            assert_eq!(ngrams(&tokens, ngram, 7), windows, "n = {ngram}");
+            assert_eq!(set(ngrams(&tokens, ngram, 7), 50), windows, "n = {ngram}");
         }
     }
 
     #[test]
     fn short_texts_differ_from_the_start_of_longer_ones() {
-        assert_ne!(ngrams(&[1], 3, 0), ngrams(&[1, 0], 3, 0));
-        assert_ne!(ngrams(&[1, 2], 3, 0), ngrams(&[0, 1, 2], 3, 0));
+        let all = |tokens: &[u64]| -> Vec<u64> { ngrams(tokens, 3, 0).collect() };
+        assert_ne!(all(&[1]), all(&[1, 0]));
+        assert_ne!(all(&[1, 2]), all(&[0, 1, 2]));
     }
 }

@@ -10,20 +10,33 @@
 //! (`≠` is `=` and a mark) and to what is dropped, or all emoji with a variation selector would be one
 //! token; and half a surrogate pair, three bytes here, counts as U+FFFD, which ends a run.
 
+use std::ops::Range;
+
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::unicode::{Class, class, fold, reorder};
 
-/// Stands between the texts of one role. It is no token's hash but by a chance of 1 in 2⁶⁴.
-pub const SEPARATOR: u64 = 0x9E37_79B9_7F4A_7C15;
+/// Stands between the texts of one role. It is no token's hash but by a chance of 1 in 2⁶³.
+pub const SEPARATOR: u64 = 0x9E37_79B9_7F4A_7C14;
+
+/// The bit of a token that is set for numbers, and only for them.
+const NUMBER: u64 = 1;
 
 /// Scalars a window, in scripts without spaces.
 const WINDOW: usize = 3;
+
+/// Is a token made of decimal digits alone?
+#[must_use]
+pub const fn is_number(token: u64) -> bool {
+    token & NUMBER != 0
+}
 
 /// Splits texts into tokens; keeps its buffers between calls.
 #[derive(Debug, Default)]
 pub struct Tokenizer {
     run: Vec<char>,
+    /// Where each scalar of the run comes from.
+    places: Vec<usize>,
     bytes: Vec<u8>,
 }
 
@@ -31,6 +44,11 @@ impl Tokenizer {
     /// Append the tokens of a text, given as UTF-8 in which half surrogates may stand as three
     /// bytes.
     pub fn split(&mut self, text: &[u8], tokens: &mut Vec<u64>) {
+        self.each(text, |token, _| tokens.push(token));
+    }
+
+    /// Call `found` with each token of a text and the bytes that it comes from.
+    pub fn each(&mut self, text: &[u8], mut found: impl FnMut(u64, Range<usize>)) {
         let mut at = 0;
         while at < text.len() {
             if is_ascii_word(text[at]) {
@@ -38,12 +56,16 @@ impl Tokenizer {
                 let end = length.map_or(text.len(), |length| at + length);
                 let goes_on = end < text.len()
                     && !text[end].is_ascii()
-                    && matches!(class(scalar(text, end).0), Class::Word | Class::Extend);
+                    && matches!(
+                        class(scalar(text, end).0),
+                        Class::Word | Class::Digit | Class::Extend
+                    );
                 if !goes_on {
                     self.bytes.clear();
                     self.bytes
                         .extend(text[at..end].iter().map(u8::to_ascii_lowercase));
-                    tokens.push(xxh3_64(&self.bytes));
+                    let is_number = self.bytes.iter().all(u8::is_ascii_digit);
+                    found(token(&self.bytes, is_number), at..end);
                     at = end;
                     continue;
                 }
@@ -51,9 +73,11 @@ impl Tokenizer {
             let (first, length) = scalar(text, at);
             at = match class(first) {
                 Class::Break | Class::Extend => at + length, // a mark belongs to what it follows
-                Class::Symbol => self.run(text, at, tokens, |_| false),
-                Class::Unspaced => self.run(text, at, tokens, |next| next == Class::Unspaced),
-                Class::Word => self.run(text, at, tokens, |next| next == Class::Word),
+                Class::Symbol => self.run(text, at, &mut found, |_| false),
+                Class::Unspaced => self.run(text, at, &mut found, |next| next == Class::Unspaced),
+                Class::Word | Class::Digit => self.run(text, at, &mut found, |next| {
+                    matches!(next, Class::Word | Class::Digit)
+                }),
             };
         }
     }
@@ -64,40 +88,56 @@ impl Tokenizer {
         &mut self,
         text: &[u8],
         mut at: usize,
-        tokens: &mut Vec<u64>,
+        found: &mut impl FnMut(u64, Range<usize>),
         joins: impl Fn(Class) -> bool,
     ) -> usize {
         let (first, length) = scalar(text, at);
         self.run.clear();
-        fold(first, &mut self.run);
+        self.places.clear();
+        self.take(first, at);
         at += length;
+        let mut is_number = class(first) == Class::Digit;
         while at < text.len() {
             let (next, length) = scalar(text, at);
             let next_class = class(next);
             if next_class != Class::Extend && !joins(next_class) {
                 break;
             }
-            fold(next, &mut self.run);
+            is_number &= next_class == Class::Digit;
+            self.take(next, at);
             at += length;
         }
         reorder(&mut self.run);
         if class(first) == Class::Unspaced && self.run.len() > WINDOW {
             for start in 0..=self.run.len() - WINDOW {
-                tokens.push(hash(&self.run[start..start + WINDOW], &mut self.bytes));
+                let end = start + WINDOW;
+                let place = self.places[start]..*self.places.get(end).unwrap_or(&at);
+                found(hash(&self.run[start..end], false, &mut self.bytes), place);
             }
         } else {
-            tokens.push(hash(&self.run, &mut self.bytes));
+            let place = self.places[0]..at;
+            found(hash(&self.run, is_number, &mut self.bytes), place);
         }
         at
     }
+
+    fn take(&mut self, scalar: char, place: usize) {
+        fold(scalar, &mut self.run);
+        self.places.resize(self.run.len(), place);
+    }
 }
 
-fn hash(scalars: &[char], bytes: &mut Vec<u8>) -> u64 {
+fn hash(scalars: &[char], is_number: bool, bytes: &mut Vec<u8>) -> u64 {
     bytes.clear();
     for scalar in scalars {
         bytes.extend_from_slice(scalar.encode_utf8(&mut [0; 4]).as_bytes());
     }
-    xxh3_64(bytes)
+    token(bytes, is_number)
+}
+
+/// A token is the hash of its folded scalars, with one bit for [`is_number`].
+fn token(bytes: &[u8], is_number: bool) -> u64 {
+    xxh3_64(bytes) & !NUMBER | u64::from(is_number)
 }
 
 const fn is_ascii_word(byte: u8) -> bool {
@@ -139,7 +179,11 @@ mod tests {
     }
 
     fn words(words: &[&str]) -> Vec<u64> {
-        words.iter().map(|word| xxh3_64(word.as_bytes())).collect()
+        let is_number = |word: &str| word.chars().all(|c| class(c) == Class::Digit);
+        words
+            .iter()
+            .map(|word| token(word.as_bytes(), is_number(word)))
+            .collect()
     }
 
     #[test]
@@ -168,6 +212,35 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(tokens(text), words(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn digits_alone_are_a_number() {
+        for (text, expected) in [
+            ("7", true),
+            ("2024", true),
+            ("٣٤", true),
+            ("๕", true),
+            ("12a", false),
+            ("a1", false),
+            ("½", false),
+            ("7\u{301}", false),
+            ("七", false),
+            ("+", false),
+        ] {
+            let found: Vec<bool> = tokens(text).into_iter().map(is_number).collect();
+            assert_eq!(found, [expected], "{text}");
+        }
+        assert!(!is_number(SEPARATOR));
+    }
+
+    #[test]
+    fn a_token_knows_its_place() {
+        let text = "Ünd 2+3, 去年今日x";
+        let mut places = Vec::new();
+        let found = |_, place: Range<usize>| places.push(&text[place]);
+        Tokenizer::default().each(text.as_bytes(), found);
+        assert_eq!(places, ["Ünd", "2", "+", "3", "去年今", "年今日", "x"]);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //!
 //! Integers throughout: `shared * 1000 >= threshold_millis * united`.
 
-use crate::shingles::RowSets;
+use std::sync::Arc;
+
+use crate::shingles::{Group, RowSets};
 
 /// How alike two sets are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +30,13 @@ impl Overlap {
         }
     }
 
-    fn is_less_than(self, other: Self) -> bool {
+    /// Is the similarity at least this? Two empty sets are alike.
+    #[must_use]
+    pub fn reaches(self, threshold_millis: u32) -> bool {
+        u64::from(self.shared) * 1000 >= u64::from(threshold_millis) * u64::from(self.united)
+    }
+
+    pub(crate) fn is_less_than(self, other: Self) -> bool {
         u64::from(self.shared) * u64::from(other.united)
             < u64::from(other.shared) * u64::from(self.united)
     }
@@ -58,10 +66,30 @@ pub fn near_duplicate(row: &RowSets, earlier: &RowSets, threshold_millis: u32) -
     least
 }
 
+/// Do two sorted sets reach the threshold?
+#[must_use]
+pub fn are_alike(left: &[u64], right: &[u64], threshold_millis: u32) -> bool {
+    let needed = least_shared(left.len(), right.len(), threshold_millis);
+    needed <= left.len().min(right.len()) && count_shared(left, right, needed).is_some()
+}
+
+/// The overlap in each group of `earlier`; None if the rows can never be alike.
+#[must_use]
+pub fn by_group(row: &RowSets, earlier: &RowSets) -> Option<Vec<Overlap>> {
+    if row.class != earlier.class || row.groups.len() != earlier.groups.len() {
+        return None;
+    }
+    let overlap = |group: &Group| {
+        let other = row.groups.iter().find(|other| other.role == group.role)?;
+        Some(Overlap::of(&other.shingles, &group.shingles))
+    };
+    earlier.groups.iter().map(overlap).collect()
+}
+
 /// The overlap in each group, by role; empty where all roles are one group.
 #[must_use]
-pub fn by_role(row: &RowSets, witness: &RowSets) -> Vec<(std::sync::Arc<str>, Overlap)> {
-    let of_group = |group: &crate::shingles::Group| {
+pub fn by_role(row: &RowSets, witness: &RowSets) -> Vec<(Arc<str>, Overlap)> {
+    let of_group = |group: &Group| {
         let role = group.role.clone()?;
         let other = witness.groups.iter().find(|other| other.role == group.role);
         let other = other.map_or(&[][..], |other| &other.shingles);

@@ -1,6 +1,9 @@
 //! How a caller watches a run from another thread, and stops it.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 use crate::error::{Error, Result};
 
@@ -28,13 +31,20 @@ impl Stage {
     }
 }
 
+/// How far a stage is.
+#[derive(Debug, Default)]
+struct Lap {
+    begun: AtomicBool,
+    done: AtomicU64,
+    total: AtomicU64,
+}
+
 /// Shared between a run and whoever waits for it.
 #[derive(Debug, Default)]
 pub struct Watch {
     stop: AtomicBool,
     stage: AtomicU8,
-    done: AtomicU64,
-    total: AtomicU64,
+    laps: [Lap; 4],
 }
 
 impl Watch {
@@ -43,22 +53,35 @@ impl Watch {
         self.stop.store(true, Relaxed);
     }
 
-    /// Stage, work done in it, work in all.
+    /// Of each stage that was begun, in order: work done in it, work in all. What comes before the
+    /// last one is done.
     #[must_use]
-    pub fn progress(&self) -> (Stage, u64, u64) {
-        let stage = Stage::ALL[self.stage.load(Relaxed) as usize];
-        (stage, self.done.load(Relaxed), self.total.load(Relaxed))
+    pub fn progress(&self) -> Vec<(Stage, u64, u64)> {
+        let last = self.stage.load(Acquire);
+        let begun = Stage::ALL.into_iter().zip(&self.laps);
+        let begun = begun.filter(|(stage, lap)| *stage as u8 <= last && lap.begun.load(Relaxed));
+        let lap = |(stage, lap): (Stage, &Lap)| {
+            let total = lap.total.load(Relaxed);
+            let is_done = (stage as u8) < last;
+            let done = if is_done { total } else { lap.done.load(Relaxed) };
+            (stage, done, total)
+        };
+        begun.map(lap).collect()
     }
 
+    /// Begin a stage, or begin it anew with another total.
     pub(crate) fn begin(&self, stage: Stage, total: u64) {
-        self.stage.store(stage as u8, Relaxed);
-        self.done.store(0, Relaxed);
-        self.total.store(total, Relaxed);
+        let lap = &self.laps[stage as usize];
+        lap.done.store(0, Relaxed);
+        lap.total.store(total, Relaxed);
+        lap.begun.store(true, Relaxed);
+        self.stage.store(stage as u8, Release);
     }
 
     /// Count work as done; an error if the run should stop.
     pub(crate) fn advance(&self, work: u64) -> Result<()> {
-        self.done.fetch_add(work, Relaxed);
+        let lap = &self.laps[self.stage.load(Relaxed) as usize];
+        lap.done.fetch_add(work, Relaxed);
         self.check()
     }
 
@@ -68,5 +91,24 @@ impl Watch {
         } else {
             Ok(())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_that_were_begun_are_told_and_those_before_the_last_are_done() {
+        let watch = Watch::default();
+        assert_eq!(watch.progress(), []);
+        watch.begin(Stage::Read, 0);
+        watch.begin(Stage::Read, 9);
+        watch.advance(4).unwrap();
+        assert_eq!(watch.progress(), [(Stage::Read, 4, 9)]);
+        watch.begin(Stage::Near, 5);
+        watch.advance(2).unwrap();
+        watch.advance(1).unwrap();
+        assert_eq!(watch.progress(), [(Stage::Read, 9, 9), (Stage::Near, 3, 5)]);
     }
 }

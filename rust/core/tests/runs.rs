@@ -61,6 +61,7 @@ fn pairs_at_the_threshold(pairs: u64, scale: u64) -> String {
 fn pairs_at_the_threshold_are_found_in_every_size_class() {
     let settings = Settings {
         ngram: Some(1),
+        recall: Some(Recall::Bands),
         ..Settings::default()
     };
     for scale in [1, 5, 18, 60] {
@@ -98,7 +99,7 @@ fn one_word_less_than_the_threshold_is_no_duplicate() {
     let settings = Settings {
         ngram: Some(1),
         threshold_millis: 801,
-        recall: Recall::Exact,
+        recall: Some(Recall::Exact),
         ..Settings::default()
     };
     assert_eq!(
@@ -127,7 +128,7 @@ fn similarity_is_not_made_transitive() {
     for recall in [Recall::Bands, Recall::Exact] {
         let settings = Settings {
             ngram: Some(1),
-            recall,
+            recall: Some(recall),
             ..Settings::default()
         };
         let decisions = run(&lines, &settings);
@@ -166,7 +167,7 @@ fn threads_and_memory_do_not_change_a_decision() {
             &Settings {
                 threads,
                 memory,
-                recall,
+                recall: Some(recall),
                 ..Settings::default()
             },
         );

@@ -26,7 +26,7 @@ SCALARS = [chr(i) for i in range(sys.maxunicode + 1) if i not in SURROGATES]
 BLOCK = 128
 WIDTH = 100
 
-CLASSES = ("break", "word", "unspaced", "extend", "symbol")
+CLASSES = ("break", "word", "digit", "unspaced", "extend", "symbol")
 ASCII_SYMBOLS = "+-*/=<>^%"
 # Scripts written without spaces, told by the beginnings of their characters' names.
 UNSPACED = (
@@ -89,6 +89,8 @@ def kind(c: str) -> str:
         return "extend"
     if (category[0] in "LM" or category == "Nl") and name.startswith(UNSPACED):
         return "unspaced"
+    if category == "Nd":
+        return "digit"
     if category[0] in "LMN":
         return "word"
     if c in ASCII_SYMBOLS or category in ("Sm", "Sc"):

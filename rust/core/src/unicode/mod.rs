@@ -25,8 +25,10 @@ use tables::{BLOCK, FOLD_BLOCKS, FOLD_ENDS, FOLD_INDEX, FOLDS, TRAIT_BLOCKS, TRA
 pub enum Class {
     /// Ends a run and belongs to none: space, punctuation, control, emoji, unassigned.
     Break,
-    /// A letter, digit or mark of a script with words.
+    /// A letter, number or mark of a script with words.
     Word,
+    /// A decimal digit, which is a letter of a word too.
+    Digit,
     /// A letter or mark of a script written without spaces: Han, Hiragana, Katakana, Thai, Lao,
     /// Khmer, Myanmar, Tibetan.
     Unspaced,
@@ -121,7 +123,8 @@ mod tests {
                 Class::Break,
                 " \n.,_'\"`´。・゛😀❤\u{200D}\u{FFFD}\u{378}\u{1FED}\u{E000}\u{10FFFF}",
             ),
-            (Class::Word, "aZ09éßµªⅣ½²Жᄒ한ב\u{93E}२٣๕໕៥၅༥༪"),
+            (Class::Word, "aZéßµªⅣ½²Жᄒ한ב\u{93E}༪"),
+            (Class::Digit, "09२٣๕໕៥၅༥"),
             (
                 Class::Unspaced,
                 "中㐀豈𠮷々〆〇〡ーｰあアｱก\u{E31}ລខ\u{17B6}မ\u{1031}ཀ",

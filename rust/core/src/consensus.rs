@@ -1,0 +1,260 @@
+//! The consensus of a family: what its texts have in common, and where each goes its own way.
+//!
+//! A family is the texts of one role that hang together; see [`crate::families`]. Where two of them
+//! differ, the rest of the family is asked how it goes on after the tokens before the difference. If
+//! nearly all go on as one of the two does, the other one left the consensus: an *edit*. If not, the
+//! place is a *slot*, which every text fills in its own way, and the difference is content.
+//!
+//! What a reader would get wrong: texts are counted, not places. A text that has the same context
+//! twice counts once in all, and once for each way in which it goes on.
+
+use std::sync::{PoisonError, RwLock};
+
+use hashbrown::HashMap;
+
+use crate::hunks::{Hunk, common_start, hunks};
+use crate::shingles::Group;
+use crate::tokens::is_number;
+use crate::verify::Overlap;
+
+/// Before a text and after it. No token's hash but by a chance of 1 in 2⁶³.
+const START: u64 = 0xA5A5_5A5A_C3C3_3C3C;
+const END: u64 = 0x5A5A_A5A5_3C3C_C3C2;
+
+/// Tokens of the longest context.
+const ORDER: usize = 3;
+
+/// What is known of a family from its members.
+pub(crate) struct Consensus {
+    /// Members looked at.
+    size: usize,
+    /// The members one after the other, each between `ORDER` starts and one end.
+    tokens: Vec<u64>,
+    /// Where each member begins in `tokens`.
+    starts: Vec<u32>,
+    /// Every place in `tokens` but those of starts, sorted by the token before it.
+    places: Vec<(u64, u32)>,
+    /// Shingles of more than half of the members, sorted.
+    common: Vec<u64>,
+    /// Of contexts that were asked for: how many members have it, and the tokens with which nearly
+    /// all of them go on.
+    known: RwLock<HashMap<Context, (usize, Vec<u64>)>>,
+}
+
+/// Up to `ORDER` tokens, the last one first; 0 beyond its order.
+type Context = [u64; ORDER];
+
+/// What stands at a place of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// What nearly all have there.
+    Template,
+    /// Something else.
+    Edit,
+    /// There is nothing that nearly all have there.
+    Slot,
+}
+
+/// Why two texts of one role are no duplicates, though they are alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Difference {
+    /// They hold different numbers.
+    Numbers,
+    /// A slot is filled differently.
+    Content,
+}
+
+impl Consensus {
+    /// Of the members of a family, which are at least three.
+    pub(crate) fn new<'g>(members: impl Iterator<Item = &'g Group>) -> Self {
+        let (mut tokens, mut starts, mut shingles) = (Vec::new(), Vec::new(), Vec::new());
+        for group in members {
+            starts.push(tokens.len() as u32);
+            tokens.extend([START; ORDER]);
+            tokens.extend_from_slice(&group.tokens);
+            tokens.push(END);
+            shingles.extend_from_slice(&group.shingles);
+        }
+        let size = starts.len();
+        shingles.sort_unstable();
+        let common = shingles
+            .chunk_by(|left, right| left == right)
+            .filter(|same| same.len() * 2 > size)
+            .map(|same| same[0])
+            .collect();
+        let mut places = Vec::with_capacity(tokens.len() - ORDER * size);
+        for (at, token) in tokens.windows(2).enumerate() {
+            if token[1] != START {
+                places.push((token[0], at as u32 + 1));
+            }
+        }
+        places.sort_unstable();
+        Self {
+            size,
+            tokens,
+            starts,
+            places,
+            common,
+            known: RwLock::default(),
+        }
+    }
+
+    /// Private memory, but for what was asked.
+    pub(crate) fn bytes(&self) -> usize {
+        self.tokens.len() * 24 + self.common.len() * 8 + 512
+    }
+
+    /// Shingles of more than half of the members, sorted.
+    pub(crate) fn common(&self) -> &[u64] {
+        &self.common
+    }
+
+    /// Is a hunk content, and not an edit? `left` and `right` are tokens of two members.
+    fn is_content(&self, left: &[u64], right: &[u64], hunk: &Hunk) -> bool {
+        let mine = left.get(hunk.left.start).unwrap_or(&END);
+        let yours = right.get(hunk.right.start).unwrap_or(&END);
+        let nearly_all = self.goes_on(left, hunk.left.start);
+        !nearly_all.contains(mine) && !nearly_all.contains(yours)
+    }
+
+    /// What a token of a text is to the others, after what stands before it.
+    pub(crate) fn place(&self, tokens: &[u64], at: usize) -> Place {
+        let nearly_all = self.goes_on(tokens, at);
+        if nearly_all.is_empty() {
+            Place::Slot
+        } else if nearly_all.contains(&tokens[at]) {
+            Place::Template
+        } else {
+            Place::Edit
+        }
+    }
+
+    /// The tokens with which nearly all members go on after what stands before a place: after the
+    /// longest context that enough of them have. None in a slot, or where no context is known.
+    fn goes_on(&self, tokens: &[u64], at: usize) -> Vec<u64> {
+        let enough = 3.max((self.size / 2).min(10));
+        let mut context = [0; ORDER];
+        for (back, token) in context.iter_mut().enumerate() {
+            *token = at.checked_sub(back + 1).map_or(START, |at| tokens[at]);
+        }
+        for order in (1..=ORDER).rev() {
+            context[order..].fill(0);
+            let (total, nearly_all) = self.after(context, order);
+            if total >= enough {
+                return nearly_all;
+            }
+        }
+        Vec::new()
+    }
+
+    /// How many members have a context, and the tokens with which nearly all of them go on.
+    fn after(&self, context: Context, order: usize) -> (usize, Vec<u64>) {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = known.get(&context) {
+            return answer.clone();
+        }
+        drop(known);
+        let answer = self.count_after(&context[..order]);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.insert(context, answer.clone());
+        answer
+    }
+
+    fn count_after(&self, context: &[u64]) -> (usize, Vec<u64>) {
+        let first = self.places.partition_point(|&(token, _)| token < context[0]);
+        let of_token = self.places[first..].iter().take_while(|(token, _)| *token == context[0]);
+        let mut goes_on: Vec<(u64, u32)> = Vec::new();
+        for &(_, at) in of_token {
+            let at = at as usize;
+            if (1..context.len()).all(|back| self.tokens[at - 1 - back] == context[back]) {
+                let member = self.starts.partition_point(|&start| start as usize <= at);
+                goes_on.push((self.tokens[at], member as u32));
+            }
+        }
+        let mut members: Vec<u32> = goes_on.iter().map(|&(_, member)| member).collect();
+        members.dedup(); // places are in the order of members
+        let total = members.len();
+        goes_on.sort_unstable();
+        goes_on.dedup();
+        let ways = goes_on.chunk_by(|(left, _), (right, _)| left == right);
+        // All but one, or all but a fifth.
+        let nearly_all = ways.filter(|way| 5 * (total - way.len()) <= total.max(5));
+        let nearly_all = nearly_all.map(|way| way[0].0).collect();
+        (total, nearly_all)
+    }
+
+    /// How alike two sets are without what the family has in common.
+    fn rest(&self, left: &[u64], right: &[u64]) -> Overlap {
+        let mut common = self.common.iter().copied().peekable();
+        let mut is_common = |shingle: u64| {
+            while common.next_if(|&other| other < shingle).is_some() {}
+            common.peek() == Some(&shingle)
+        };
+        let (mut i, mut j, mut shared, mut united) = (0, 0, 0, 0);
+        while i < left.len() || j < right.len() {
+            let mine = left.get(i).copied().unwrap_or(u64::MAX);
+            let yours = right.get(j).copied().unwrap_or(u64::MAX);
+            let least = mine.min(yours);
+            let counts = u32::from(!is_common(least));
+            united += counts;
+            shared += if mine == yours { counts } else { 0 };
+            i += usize::from(mine == least && i < left.len());
+            j += usize::from(yours == least && j < right.len());
+        }
+        Overlap { shared, united }
+    }
+}
+
+/// The difference that keeps two alike texts of one role apart, if any; and how many of their hunks
+/// were found to be edits.
+pub(crate) fn difference(
+    row: &Group,
+    earlier: &Group,
+    consensus: Option<&Consensus>,
+    numbers_matter: bool,
+    threshold_millis: u32,
+) -> (Option<Difference>, u32) {
+    let (left, right) = (&row.tokens, &earlier.tokens);
+    // Only where the rest is not alike does it matter what a hunk is.
+    let asked = consensus.filter(|consensus| {
+        !consensus
+            .rest(&row.shingles, &earlier.shingles)
+            .reaches(threshold_millis)
+    });
+    if let Some(consensus) = asked {
+        let start = common_start(left, right);
+        let first = Hunk {
+            left: start..start,
+            right: start..start,
+        };
+        if consensus.is_content(left, right, &first) {
+            return (Some(Difference::Content), 0);
+        }
+    }
+    let has_numbers = |tokens: &[u64]| tokens.iter().copied().any(is_number);
+    let numbers_matter = numbers_matter && (has_numbers(left) || has_numbers(right));
+    if asked.is_none() && !numbers_matter {
+        return (None, 0);
+    }
+    let hunks = hunks(left, right);
+    if numbers_matter && hunks.iter().any(|hunk| differ_in_numbers(left, right, hunk)) {
+        return (Some(Difference::Numbers), 0);
+    }
+    let mut edits = 0;
+    for hunk in hunks {
+        if asked.is_some_and(|consensus| consensus.is_content(left, right, &hunk)) {
+            return (Some(Difference::Content), edits);
+        }
+        edits += u32::from(asked.is_some());
+    }
+    (None, edits)
+}
+
+fn differ_in_numbers(left: &[u64], right: &[u64], hunk: &Hunk) -> bool {
+    let numbers = |tokens: &[u64]| {
+        let mut numbers: Vec<u64> = tokens.iter().copied().filter(|&token| is_number(token)).collect();
+        numbers.sort_unstable();
+        numbers
+    };
+    numbers(&left[hunk.left.clone()]) != numbers(&right[hunk.right.clone()])
+}

@@ -1,0 +1,210 @@
+//! The judge: is a row a near-duplicate of an earlier one, and if not, by which rule?
+//!
+//! Rows must be alike in every group ([`crate::verify`]). Where asked for, no difference may be a
+//! number, or content of a slot ([`crate::consensus`]).
+//!
+//! Families are found when the first pair asks for those of its role. That takes all threads, so a
+//! pair whose families are not there yet is set aside as different, and asked again.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hashbrown::HashMap;
+
+use crate::consensus::{Consensus, Difference, difference};
+use crate::error::Result;
+use crate::families::{Families, Finder, of_role};
+use crate::shingles::{Group, RowSets};
+use crate::verify::{Overlap, by_group, near_duplicate};
+
+/// What keeps a pair apart that another rule, or a lower threshold, would call duplicates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Rule {
+    /// Taken together, the texts are alike, but not in each role.
+    Roles,
+    /// They hold different numbers.
+    Numbers,
+    /// They fill a slot of their template differently.
+    Content,
+    /// They are a little less alike than the threshold asks.
+    Threshold,
+}
+
+/// How much less alike than the threshold a pair may be to be worth a look, in thousandths.
+const CLOSE: u32 = 50;
+
+/// A family: hash of its role, and its number there.
+pub(crate) type FamilyId = (u64, u32);
+
+#[derive(Debug, Clone)]
+pub(crate) enum Verdict {
+    Duplicate {
+        overlap: Overlap,
+        /// Families of which the two texts are, with the hunks that are edits.
+        edits: Vec<(FamilyId, u32)>,
+    },
+    Apart(Apart),
+    Different,
+}
+
+/// Why a pair of rows is kept apart.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Apart {
+    pub rule: Rule,
+    /// Place of the group among the earlier row's.
+    pub group: u16,
+    pub overlap: Overlap,
+    pub family: Option<FamilyId>,
+}
+
+pub(crate) struct Judge<'a> {
+    pub threshold_millis: u32,
+    pub consensus: bool,
+    pub numbers: bool,
+    pub finder: Finder<'a>,
+    /// By hash of the role.
+    pub families: HashMap<u64, Families>,
+    pub wanted: Mutex<BTreeSet<u64>>,
+    pub shelf: Shelf,
+    pub compared: AtomicU64,
+}
+
+/// The consensus of each family that was asked for lately, within a budget.
+pub(crate) struct Shelf {
+    held: Mutex<(HashMap<FamilyId, Arc<Consensus>>, usize)>,
+    bytes: usize,
+}
+
+impl Shelf {
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self {
+            held: Mutex::default(),
+            bytes,
+        }
+    }
+}
+
+impl Judge<'_> {
+    /// Find the families that were missed; false if there were none.
+    pub(crate) fn find_wanted(&mut self) -> Result<bool> {
+        let wanted = std::mem::take(self.wanted.get_mut().unwrap_or_else(PoisonError::into_inner));
+        for &role in &wanted {
+            self.families.insert(role, self.finder.find(role)?);
+        }
+        Ok(!wanted.is_empty())
+    }
+
+    /// Compare a row with one that comes before it.
+    pub(crate) fn compare(&self, row: &RowSets, earlier: &RowSets) -> Result<Verdict> {
+        self.compared.fetch_add(1, Relaxed);
+        let Some(overlap) = near_duplicate(row, earlier, self.threshold_millis) else {
+            return Ok(self.almost(row, earlier));
+        };
+        let mut edits = Vec::new();
+        if !self.consensus && !self.numbers {
+            return Ok(Verdict::Duplicate { overlap, edits });
+        }
+        for group in &row.groups {
+            let other = earlier.groups.iter().enumerate().find(|(_, other)| other.role == group.role);
+            let (at, other) = other.expect("alike rows have the same roles");
+            if group.text == other.text {
+                continue;
+            }
+            let family = if self.consensus { self.family(group)? } else { None };
+            let consensus = family.map(|id| self.consensus(id)).transpose()?;
+            let (difference, edited) = difference(
+                group,
+                other,
+                consensus.as_deref(),
+                self.numbers,
+                self.threshold_millis,
+            );
+            if let Some(difference) = difference {
+                let rule = match difference {
+                    Difference::Numbers => Rule::Numbers,
+                    Difference::Content => Rule::Content,
+                };
+                let overlap = Overlap::of(&group.shingles, &other.shingles);
+                return Ok(Verdict::Apart(Apart {
+                    rule,
+                    group: at as u16,
+                    overlap,
+                    family,
+                }));
+            }
+            if let Some(family) = family.filter(|_| edited > 0) {
+                edits.push((family, edited));
+            }
+        }
+        Ok(Verdict::Duplicate { overlap, edits })
+    }
+
+    /// Of a pair that is not alike in every group: is it worth telling?
+    fn almost(&self, row: &RowSets, earlier: &RowSets) -> Verdict {
+        let Some(overlaps) = by_group(row, earlier) else {
+            return Verdict::Different;
+        };
+        let least = overlaps
+            .iter()
+            .enumerate()
+            .reduce(|least, next| if next.1.is_less_than(*least.1) { next } else { least });
+        let Some((group, &overlap)) = least else {
+            return Verdict::Different;
+        };
+        let sum = |of: fn(&Overlap) -> u32| overlaps.iter().map(of).fold(0, u32::saturating_add);
+        let whole = Overlap {
+            shared: sum(|overlap| overlap.shared),
+            united: sum(|overlap| overlap.united),
+        };
+        let rule = if overlap.reaches(self.threshold_millis.saturating_sub(CLOSE)) {
+            Rule::Threshold
+        } else if whole.reaches(self.threshold_millis) {
+            Rule::Roles
+        } else {
+            return Verdict::Different;
+        };
+        Verdict::Apart(Apart {
+            rule,
+            group: group as u16,
+            overlap,
+            family: None,
+        })
+    }
+
+    fn family(&self, group: &Group) -> Result<Option<FamilyId>> {
+        let role = group.salt();
+        let Some(families) = self.families.get(&role) else {
+            let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+            wanted.insert(role);
+            return Ok(None);
+        };
+        let family = families.of(group, &self.finder)?;
+        Ok(family.map(|family| (role, family)))
+    }
+
+    /// The consensus of a family.
+    pub(crate) fn consensus(&self, id: FamilyId) -> Result<Arc<Consensus>> {
+        let held = self.shelf.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(consensus) = held.0.get(&id) {
+            return Ok(Arc::clone(consensus));
+        }
+        drop(held);
+        let (role, number) = id;
+        let members = &self.families[&role].list[number as usize].members;
+        let sets: Vec<Arc<RowSets>> = members
+            .iter()
+            .map(|&row| self.finder.cache.get(row))
+            .collect::<Result<_>>()?;
+        let groups = sets.iter().map(|sets| of_role(sets, role));
+        let consensus = Arc::new(Consensus::new(groups));
+        let mut held = self.shelf.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.1 + consensus.bytes() > self.shelf.bytes {
+            *held = Default::default();
+        }
+        held.1 += consensus.bytes();
+        held.0.insert(id, Arc::clone(&consensus));
+        Ok(consensus)
+    }
+}

@@ -1,0 +1,109 @@
+//! What the reading pass tells of every group, as columns in an unnamed file.
+//!
+//! A group is the text of one role of one row. Blocks of rows are read in parallel and end in any
+//! order, so each block's columns stand together, wherever the file ended. Memory holds one number
+//! a block.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::{Error, Result};
+
+/// The row of a group, and [`KEY_GROUP`].
+pub(crate) const ROW: usize = 0;
+/// Hash of the group's role.
+pub(crate) const ROLE: usize = 1;
+/// Hash of its tokens.
+pub(crate) const TEXT: usize = 2;
+/// Hash of its row's class.
+pub(crate) const CLASS: usize = 3;
+/// Its key in the first band; the other bands follow. Those of a row's key group are mixed with
+/// CLASS by exclusive or.
+pub(crate) const KEYS: usize = 4;
+
+/// Set in ROW for the group that proposes its row's candidates.
+pub(crate) const KEY_GROUP: u64 = 1 << 63;
+
+#[derive(Debug)]
+pub(crate) struct Spool {
+    file: File,
+    folder: PathBuf,
+    columns: usize,
+    end: AtomicU64,
+    /// Where each block begins, and how many groups it has.
+    blocks: Mutex<Vec<(u64, usize)>>,
+}
+
+impl Spool {
+    pub(crate) fn new(folder: &Path, bands: usize) -> Result<Self> {
+        let file = tempfile::tempfile_in(folder);
+        let file = file.map_err(|source| Error::Write {
+            path: folder.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            file,
+            folder: folder.to_owned(),
+            columns: KEYS + bands,
+            end: AtomicU64::new(0),
+            blocks: Mutex::default(),
+        })
+    }
+
+    /// Keys a group.
+    pub(crate) fn bands(&self) -> usize {
+        self.columns - KEYS
+    }
+
+    /// Write the groups of one block of rows; `columns` are equally long.
+    pub(crate) fn write(&self, block: usize, columns: &[Vec<u64>]) -> Result<()> {
+        debug_assert_eq!(columns.len(), self.columns);
+        let bytes: Vec<u8> = columns
+            .iter()
+            .flatten()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        let start = self.end.fetch_add(bytes.len() as u64, Relaxed);
+        self.file
+            .write_all_at(&bytes, start)
+            .map_err(|source| self.failed(source))?;
+        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        if blocks.len() <= block {
+            blocks.resize(block + 1, (0, 0));
+        }
+        blocks[block] = (start, columns[0].len());
+        Ok(())
+    }
+
+    /// How many blocks there are.
+    pub(crate) fn blocks(&self) -> usize {
+        self.blocks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
+    }
+
+    /// One column of one block.
+    pub(crate) fn read(&self, block: usize, column: usize) -> Result<Vec<u64>> {
+        let (start, groups) =
+            self.blocks.lock().unwrap_or_else(PoisonError::into_inner)[block];
+        let mut bytes = vec![0; groups * size_of::<u64>()];
+        let start = start + (column * bytes.len()) as u64;
+        self.file
+            .read_exact_at(&mut bytes, start)
+            .map_err(|source| self.failed(source))?;
+        let value =
+            |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("chunks are eight bytes"));
+        Ok(bytes.chunks_exact(size_of::<u64>()).map(value).collect())
+    }
+
+    fn failed(&self, source: std::io::Error) -> Error {
+        Error::Write {
+            path: self.folder.clone(),
+            source,
+        }
+    }
+}
