@@ -22,6 +22,8 @@ struct Shelf {
 pub(crate) struct SetCache<'a> {
     corpus: &'a Corpus,
     shingling: Shingling,
+    /// As many as were ever needed at a time.
+    shinglers: Mutex<Vec<Shingler>>,
     shelves: Vec<Mutex<Shelf>>,
     bytes_a_shelf: usize,
 }
@@ -32,6 +34,7 @@ impl<'a> SetCache<'a> {
         Self {
             corpus,
             shingling,
+            shinglers: Mutex::default(),
             shelves,
             bytes_a_shelf: bytes as usize / SHELVES,
         }
@@ -50,7 +53,9 @@ impl<'a> SetCache<'a> {
         }
         let mut buffer = Vec::new();
         let read = self.corpus.read_again(row as usize, &mut buffer)?;
-        let sets = Arc::new(Shingler::default().sets(&read.parts, self.shingling));
+        let mut shingler = self.shinglers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        let sets = Arc::new(shingler.sets(&read.parts, self.shingling));
+        self.shinglers.lock().unwrap_or_else(PoisonError::into_inner).push(shingler);
         let tokens: usize = sets.groups.iter().map(|group| group.tokens.len()).sum();
         let bytes = 256 + (sets.size() + tokens) * size_of::<u64>();
         let mut held = place.lock().unwrap_or_else(PoisonError::into_inner);

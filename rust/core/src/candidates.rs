@@ -35,12 +35,6 @@ const ASKED: usize = 32;
 /// Rows of big buckets, in all, that are asked how they go on.
 const MODELS: usize = 1 << 14;
 
-/// For rows that are alike in what is left: 0.74 is found as often as 0.8 by the usual bands.
-const LEFT_OVER: Banding = Banding {
-    bands: 32,
-    slots: 4,
-};
-
 /// Rows whose left-over tokens are signed at a time.
 const BLOCK: usize = 1024;
 
@@ -173,9 +167,13 @@ impl Proposer<'_> {
             consensus: self.consensus(&templates.models)?,
             ngram: self.ngram,
         };
-        let spool = Spool::new(self.folder, LEFT_OVER.bands)?;
+        // A word that differs counts once here, and in an n-gram set as often as it is long: what is
+        // as alike as the threshold asks in n-grams is more alike in words.
+        let raised = self.threshold_millis + (1000 - self.threshold_millis) / 4;
+        let banding = Banding::for_threshold(raised).expect("there is one for a greater threshold");
+        let spool = Spool::new(self.folder, banding.bands)?;
         ranks.par_chunks(BLOCK).enumerate().try_for_each(|(block, ranks)| {
-            let mut columns = vec![Vec::new(); KEYS + LEFT_OVER.bands];
+            let mut columns = vec![Vec::new(); KEYS + banding.bands];
             for &rank in ranks {
                 self.watch.check()?;
                 let sets = self.cache.get(self.walk.row(rank))?;
@@ -183,7 +181,7 @@ impl Proposer<'_> {
                 self.minhash
                     .add(&mut signature, &left_over.of(&sets));
                 columns[ROW].push(u64::from(rank));
-                for (column, key) in columns[KEYS..].iter_mut().zip(LEFT_OVER.keys(&signature)) {
+                for (column, key) in columns[KEYS..].iter_mut().zip(banding.keys(&signature)) {
                     column.push(key ^ mix(sets.class));
                 }
             }
@@ -192,7 +190,7 @@ impl Proposer<'_> {
             }
             spool.write(block, &columns)
         })?;
-        for band in 0..LEFT_OVER.bands {
+        for band in 0..banding.bands {
             let of_block = |block: usize, keys: Vec<u64>| {
                 let ranks = spool.read(block, ROW)?.into_iter();
                 Ok(keys.into_iter().zip(ranks.map(|rank| rank as u32)).collect())

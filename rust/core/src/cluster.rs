@@ -19,12 +19,12 @@ use rayon::prelude::*;
 
 use crate::bands::Buckets;
 use crate::error::Result;
-use crate::judge::{Apart, FamilyId, Judge, Verdict};
+use crate::judge::{FamilyId, Judge, Verdict};
 use crate::priority::Walk;
 use crate::shingles::RowSets;
 use crate::tally::{Pair, Tally};
 use crate::verify::{Overlap, sizes_allow};
-use crate::watch::Watch;
+use crate::watch::{Stage, Watch};
 
 /// Rows a block: enough to share out, few enough that comparing all with all is cheap.
 const BLOCK: usize = 1024;
@@ -60,8 +60,8 @@ struct Found {
 /// The first neighbour of a row among a list of candidates, at or after a position in it.
 struct Next {
     neighbour: Option<(usize, Overlap, Edits)>,
-    /// Candidates before it that are kept apart.
-    apart: Vec<(usize, Apart)>,
+    /// Candidates before it that are kept apart, or for now.
+    apart: Vec<(usize, Verdict)>,
 }
 
 type Edits = Vec<(FamilyId, u32)>;
@@ -72,17 +72,23 @@ impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
         &mut self,
         ranks: &[u32],
         candidates: &mut Candidates,
-        tally: &mut Tally,
-    ) -> Result<Vec<Removal>> {
-        let mut removals = Vec::new();
-        let mut rest = ranks;
-        while !rest.is_empty() {
-            let (block, after) = rest.split_at(self.first_block(rest));
-            self.block(block, candidates, tally, &mut removals)?;
-            self.watch.advance(block.len() as u64)?;
-            rest = after;
+    ) -> Result<(Vec<Removal>, Tally)> {
+        loop {
+            let (mut removals, mut tally) = (Vec::new(), Tally::default());
+            candidates.forget_kept();
+            self.watch.begin(Stage::Near, ranks.len() as u64);
+            let mut rest = ranks;
+            while !rest.is_empty() {
+                let (block, after) = rest.split_at(self.first_block(rest));
+                self.block(block, candidates, &mut tally, &mut removals)?;
+                self.watch.advance(block.len() as u64)?;
+                rest = after;
+            }
+            if tally.asked.is_empty() {
+                return Ok((removals, tally));
+            }
+            self.judge.find_families(tally.asked)?;
         }
-        Ok(removals)
     }
 
     /// How many rows make the next block: as many as memory may hold the sets of, at least one.
@@ -106,41 +112,36 @@ impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
     }
 
     fn block(
-        &mut self,
+        &self,
         block: &[u32],
         candidates: &mut Candidates,
         tally: &mut Tally,
         removals: &mut Vec<Removal>,
     ) -> Result<()> {
-        loop {
-            let found: Vec<Found> = block
-                .par_iter()
-                .map(|&rank| self.against_kept(rank, candidates))
-                .collect::<Result<_>>()?;
-            let (mut open, mut open_sets) = (Vec::new(), Vec::new());
-            for (&rank, found) in block.iter().zip(&found) {
-                if found.removal.is_none() {
-                    open.push(rank);
-                    open_sets.push(&*found.sets);
-                }
+        let found: Vec<Found> = block
+            .par_iter()
+            .map(|&rank| self.against_kept(rank, candidates))
+            .collect::<Result<_>>()?;
+        let (mut open, mut open_sets) = (Vec::new(), Vec::new());
+        for (&rank, found) in block.iter().zip(&found) {
+            if found.removal.is_none() {
+                open.push(rank);
+                open_sets.push(&*found.sets);
             }
-            let mut settled = self.among(&open, &open_sets, candidates)?;
-            if self.judge.find_wanted()? {
-                continue; // some pairs were judged without their families
-            }
-            for (&rank, is_kept) in open.iter().zip(settled.is_kept) {
-                if is_kept {
-                    candidates.keep(rank);
-                }
-            }
-            for found in found {
-                removals.extend(found.removal);
-                settled.tally.add(found.tally);
-            }
-            removals.extend(settled.removals);
-            tally.add(settled.tally);
-            return Ok(());
         }
+        let settled = self.among(&open, &open_sets, candidates)?;
+        for (&rank, is_kept) in open.iter().zip(settled.is_kept) {
+            if is_kept {
+                candidates.keep(rank);
+            }
+        }
+        for found in found {
+            removals.extend(found.removal);
+            tally.add(found.tally);
+        }
+        removals.extend(settled.removals);
+        tally.add(settled.tally);
+        Ok(())
     }
 
     /// Compare a row with the rows that were kept before its block.
@@ -157,6 +158,9 @@ impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
             match self.judge.compare(&sets, &*(self.sets)(kept)?)? {
                 Verdict::Different => {}
                 Verdict::Apart(apart) => tally.kept_apart(Pair { row, kept, apart }),
+                Verdict::Open(text) => {
+                    tally.asked.insert(text);
+                }
                 Verdict::Duplicate { overlap, edits } => {
                     tally.edited(&edits);
                     removal = Some(Removal {
@@ -193,7 +197,7 @@ impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
                 self.watch.check()?;
                 match self.judge.compare(sets[at], sets[other])? {
                     Verdict::Different => {}
-                    Verdict::Apart(found) => apart.push((other, found)),
+                    verdict @ (Verdict::Apart(_) | Verdict::Open(_)) => apart.push((other, verdict)),
                     Verdict::Duplicate { overlap, edits } => {
                         let neighbour = Some((position, overlap, edits));
                         return Ok(Next { neighbour, apart });
@@ -215,10 +219,15 @@ impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
         for (at, mut found) in first.into_iter().enumerate() {
             let row = self.walk.row(open[at]);
             loop {
-                for (other, apart) in found.apart {
-                    if settled.is_kept[other] {
-                        let kept = self.walk.row(open[other]);
-                        settled.tally.kept_apart(Pair { row, kept, apart });
+                for (other, verdict) in found.apart {
+                    let kept = self.walk.row(open[other]);
+                    match verdict {
+                        _ if !settled.is_kept[other] => {}
+                        Verdict::Apart(apart) => settled.tally.kept_apart(Pair { row, kept, apart }),
+                        Verdict::Open(text) => {
+                            settled.tally.asked.insert(text);
+                        }
+                        Verdict::Duplicate { .. } | Verdict::Different => {}
                     }
                 }
                 let Some((position, overlap, edits)) = found.neighbour else {
@@ -311,6 +320,10 @@ impl Candidates {
             among.push(earlier);
         }
         among
+    }
+
+    fn forget_kept(&mut self) {
+        self.kept_in.fill(0);
     }
 
     /// A row was kept.

@@ -4,15 +4,20 @@
 //! rest of their rows. Rows are never judged by that: similarity is not made transitive. It only
 //! tells which texts follow one template, and [`crate::consensus`] then what the template is.
 //!
-//! Texts are compared if they share a key (a band, or an element of a prefix), and only until it is
-//! clear that they hang together. Where bands find them, only the first texts of a bucket by
-//! hash take part ([`ENOUGH`]), so that a template with a million texts costs no more than one with a
-//! thousand; another text joins the family of a text of its bucket that it is like, when it is
-//! asked for.
+//! Only families of texts that a pair of rows asked for are found: from those texts, from bucket to
+//! bucket, as far as links go. A bucket holds the texts that share a key: a band, or an element of a
+//! prefix. Where bands find them, only the first texts of a bucket by hash are linked ([`EFFORTS`]), so
+//! that a template with a million texts costs no more than one with a thousand; another text belongs
+//! to the family whose linked texts it is like.
+//!
+//! What a reader would get wrong: a text that is asked for, but not among the first of any of its
+//! buckets, links nothing, so that no family grows by being asked for.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use rayon::prelude::*;
 
 use crate::bands::{buckets, each_slice};
@@ -26,7 +31,7 @@ use crate::watch::Watch;
 
 /// How many texts of a bucket are compared.
 struct Effort {
-    /// Texts that take part.
+    /// Texts that may be linked.
     texts: usize,
     /// Parties of connected texts that a text is compared with.
     parties: usize,
@@ -34,19 +39,29 @@ struct Effort {
     members: usize,
 }
 
+impl Effort {
+    const fn of(texts: usize) -> Self {
+        Self {
+            texts,
+            parties: 16,
+            members: 16,
+        }
+    }
+}
+
 /// A text that hangs together with a family is like many of its texts, and meets them in many
-/// buckets: a few tries find one of them.
-const ENOUGH: Effort = Effort {
-    texts: 1024,
-    parties: 16,
-    members: 16,
-};
+/// buckets: a few tries find one of them. Where that gives but a small family, though there are
+/// texts that were left out, the next effort is made.
+const EFFORTS: [Effort; 3] = [Effort::of(64), Effort::of(512), Effort::of(4096)];
 
 const EVERY: Effort = Effort {
     texts: usize::MAX,
     parties: usize::MAX,
     members: usize::MAX,
 };
+
+/// A family of as many linked texts is well known.
+const KNOWN: usize = 128;
 
 /// Texts of a family from which its consensus is made.
 const MEMBERS: usize = 4096;
@@ -68,16 +83,9 @@ pub(crate) struct Finder<'a> {
 }
 
 /// The families of one role.
-#[derive(Default)]
 pub(crate) struct Families {
-    /// Hashes of the distinct texts, sorted; a text is known by its place here.
-    hashes: Vec<u64>,
-    /// The first row of each text.
-    rows: Vec<u32>,
-    /// The family of each text, if it is known to have one.
-    family: Vec<u32>,
-    /// Texts that were not linked, each with linked ones of its buckets.
-    unlinked: Vec<(u32, u32)>,
+    /// The family of each text that was asked for, by the text's hash.
+    of_text: HashMap<u64, Option<u32>>,
     pub list: Vec<Family>,
 }
 
@@ -85,53 +93,59 @@ pub(crate) struct Families {
 pub(crate) struct Family {
     /// The first row of each member that the consensus is made from.
     pub members: Vec<u32>,
-    /// Distinct texts.
+    /// Distinct texts; about, where not all are linked.
     pub texts: u32,
     /// Rows with one of them.
     pub rows: u32,
 }
 
-/// A group in the spool that stands for its text.
-struct Standing {
-    index: u32,
-    text: u32,
-    /// What its keys are mixed with.
-    mixed: u64,
+impl Families {
+    /// The family of a text; None if it was not asked for.
+    pub(crate) fn of(&self, group: &Group) -> Option<Option<u32>> {
+        self.of_text.get(&group.text).copied()
+    }
 }
 
 impl Finder<'_> {
-    /// The families of the texts of one role, given by its hash.
-    pub(crate) fn find(&self, role: u64) -> Result<Families> {
-        let mut found = Families::default();
-        let (standing, rows_of) = self.texts(role, &mut found)?;
-        let mut links = Links::new(found.hashes.len());
+    /// The families of some texts of one role, given by hashes.
+    pub(crate) fn find(&self, role: u64, asked: &BTreeSet<u64>) -> Result<Families> {
+        let (texts, standing) = self.texts(role)?;
         if self.spool.bands() == 0 {
-            let ids: Vec<u32> = (0..found.hashes.len() as u32).collect();
+            let mut search = Search::new(self, role, &EVERY, &texts, asked);
+            let ids: Vec<u32> = (0..texts.rows.len() as u32).collect();
             let with = |text: u32, take: &mut dyn FnMut(&[u64], u64)| {
-                let sets = self.cache.get(found.rows[text as usize])?;
+                let sets = search.sets(text)?;
                 take(&of_role(&sets, role).shingles, 0);
                 Ok(())
             };
             let entries = prefix::entries(&ids, with, self.threshold_millis, self.watch)?;
-            self.link(role, &entries, &EVERY, &found.rows, &mut links)?;
+            search.add(&entries);
+            return Ok(search.run()?.0);
         }
-        for band in 0..self.spool.bands() {
-            let of_block = |block: usize, keys: Vec<u64>| {
-                let of_group = |group: &Standing| (keys[group.index as usize] ^ group.mixed, group.text);
-                Ok(standing[block].iter().map(of_group).collect())
-            };
-            let texts = found.hashes.len();
-            each_slice(self.spool, band, texts, self.memory, of_block, |sorted| {
-                self.link(role, &sorted, &ENOUGH, &found.rows, &mut links)
-            })?;
+        let mut efforts = EFFORTS.iter();
+        loop {
+            let effort = efforts.next().expect("the last one is returned");
+            let mut search = Search::new(self, role, effort, &texts, asked);
+            for band in 0..self.spool.bands() {
+                let of_block = |block: usize, keys: Vec<u64>| {
+                    let of_group =
+                        |group: &Standing| (keys[group.index as usize] ^ group.mixed, group.text);
+                    Ok(standing[block].iter().map(of_group).collect())
+                };
+                each_slice(self.spool, band, texts.rows.len(), self.memory, of_block, |sorted| {
+                    search.add(&sorted);
+                    Ok(())
+                })?;
+            }
+            let (families, is_well_known) = search.run()?;
+            if is_well_known || efforts.len() == 0 {
+                return Ok(families);
+            }
         }
-        found.settle(links, &rows_of);
-        Ok(found)
     }
 
-    /// List the distinct texts of a role; the groups that stand for them by block, and how many
-    /// rows have each.
-    fn texts(&self, role: u64, found: &mut Families) -> Result<(Vec<Vec<Standing>>, Vec<u32>)> {
+    /// List the distinct texts of a role, and by block the groups that stand for them.
+    fn texts(&self, role: u64) -> Result<(Texts, Vec<Vec<Standing>>)> {
         type Entry = (u64, u32, u32, u32, u64);
         let of_block = |block: usize| -> Result<Vec<Entry>> {
             self.watch.check()?;
@@ -154,175 +168,230 @@ impl Finder<'_> {
         let mut standing: Vec<Vec<Standing>> = blocks.iter().map(|_| Vec::new()).collect();
         let mut entries = blocks.concat();
         entries.par_sort_unstable();
-        let mut rows_of = Vec::new();
+        let mut found = Texts::default();
         for same in entries.chunk_by(|left, right| left.0 == right.0) {
             let (hash, row, block, index, mixed) = same[0];
             let text = found.hashes.len() as u32;
             found.hashes.push(hash);
             found.rows.push(row);
-            rows_of.push(same.len() as u32);
+            found.rows_of.push(same.len() as u32);
             standing[block as usize].push(Standing { index, text, mixed });
         }
-        Ok((standing, rows_of))
+        Ok((found, standing))
+    }
+}
+
+/// The distinct texts of a role, sorted by hash; a text is known by its place.
+#[derive(Default)]
+struct Texts {
+    hashes: Vec<u64>,
+    /// The first row of each.
+    rows: Vec<u32>,
+    /// How many rows have it.
+    rows_of: Vec<u32>,
+}
+
+/// A group in the spool that stands for its text.
+struct Standing {
+    index: u32,
+    text: u32,
+    /// What its keys are mixed with.
+    mixed: u64,
+}
+
+/// The group of a role that a row is known to have.
+pub(crate) fn of_role(sets: &RowSets, role: u64) -> &Group {
+    let group = sets.groups.iter().find(|group| group.salt() == role);
+    group.expect("the row has the role")
+}
+
+/// A walk from the texts that were asked for to those that hang together with them.
+struct Search<'a> {
+    finder: &'a Finder<'a>,
+    role: u64,
+    effort: &'a Effort,
+    texts: &'a Texts,
+    asked: Vec<bool>,
+    /// The way from each text to the one that stands for all it is connected with.
+    parent: Vec<u32>,
+    /// Of a text that is left out of a bucket: one that is not.
+    mate: Vec<u32>,
+    /// The texts of each bucket that may be linked, by hash, and where each bucket begins.
+    buckets: Vec<u32>,
+    starts: Vec<usize>,
+    /// Texts that were asked for, and buckets that they are left out of.
+    outside: Vec<(u32, u32)>,
+    /// Is a text in a bucket that others are left out of?
+    meets_others: Vec<bool>,
+}
+
+impl<'a> Search<'a> {
+    fn new(
+        finder: &'a Finder<'a>,
+        role: u64,
+        effort: &'a Effort,
+        texts: &'a Texts,
+        asked: &BTreeSet<u64>,
+    ) -> Self {
+        Self {
+            finder,
+            role,
+            effort,
+            texts,
+            asked: texts.hashes.iter().map(|hash| asked.contains(hash)).collect(),
+            parent: (0..texts.hashes.len() as u32).collect(),
+            mate: vec![NONE; texts.hashes.len()],
+            buckets: Vec::new(),
+            starts: vec![0],
+            outside: Vec::new(),
+            meets_others: vec![false; texts.hashes.len()],
+        }
     }
 
-    /// Link the texts of all buckets.
-    fn link(
-        &self,
-        role: u64,
-        sorted: &[(u64, u32)],
-        effort: &Effort,
-        rows: &[u32],
-        links: &mut Links,
-    ) -> Result<()> {
-        let all: Vec<&[(u64, u32)]> = buckets(sorted).collect();
-        let found: Vec<Vec<(u32, u32)>> = all
-            .par_iter()
-            .map(|bucket| {
-                self.watch.check()?;
-                let texts: Vec<u32> = bucket.iter().take(effort.texts).map(|&(_, text)| text).collect();
-                self.linked(role, &texts, rows, links, effort)
+    /// Take in the buckets of sorted pairs of key and text.
+    fn add(&mut self, sorted: &[(u64, u32)]) {
+        for bucket in buckets(sorted) {
+            let number = self.starts.len() as u32 - 1;
+            let (inside, outside) = bucket.split_at(bucket.len().min(self.effort.texts));
+            self.buckets.extend(inside.iter().map(|&(_, text)| text));
+            self.starts.push(self.buckets.len());
+            if !outside.is_empty() {
+                for &(_, text) in inside {
+                    self.meets_others[text as usize] = true;
+                }
+            }
+            for &(_, text) in outside {
+                let mate = &mut self.mate[text as usize];
+                *mate = (*mate).min(inside[0].1);
+                if self.asked[text as usize] {
+                    self.outside.push((text, number));
+                }
+            }
+        }
+    }
+
+    fn bucket(&self, number: u32) -> &[u32] {
+        &self.buckets[self.starts[number as usize]..self.starts[number as usize + 1]]
+    }
+
+    fn sets(&self, text: u32) -> Result<Arc<RowSets>> {
+        self.finder.cache.get(self.texts.rows[text as usize])
+    }
+
+    /// The families, and whether each is whole, or well known from the texts that are linked.
+    fn run(mut self) -> Result<(Families, bool)> {
+        let mut places: Vec<(u32, u32)> = Vec::with_capacity(self.buckets.len());
+        for number in 0..self.starts.len() as u32 - 1 {
+            places.extend(self.bucket(number).iter().map(|&text| (text, number)));
+        }
+        places.par_sort_unstable();
+        let buckets_of = |text: u32| {
+            let first = places.partition_point(|&(other, _)| other < text);
+            places[first..].iter().take_while(move |&&(other, _)| other == text).map(|&(_, number)| number)
+        };
+        let mut is_linked = vec![false; self.asked.len()];
+        for &(text, _) in &places {
+            is_linked[text as usize] = true;
+        }
+        self.outside.retain(|&(text, _)| !is_linked[text as usize]);
+        self.outside.par_sort_unstable();
+        let like = self.like_outside()?;
+
+        let asked = (0..self.asked.len() as u32).filter(|&text| self.asked[text as usize]);
+        let mut reached = vec![false; self.asked.len()];
+        let mut next: Vec<u32> = asked.filter(|&text| is_linked[text as usize]).collect();
+        next.extend(like.iter().map(|&(_, other)| other));
+        while !next.is_empty() {
+            next.sort_unstable();
+            next.dedup();
+            let mut numbers = Vec::new();
+            for &text in &next {
+                reached[text as usize] = true;
+                numbers.extend(buckets_of(text));
+            }
+            numbers.par_sort_unstable();
+            numbers.dedup();
+            let found: Vec<Vec<(u32, u32)>> = numbers
+                .par_iter()
+                .map(|&number| self.links(self.bucket(number), &reached))
+                .collect::<Result<_>>()?;
+            next.clear();
+            for (left, right) in found.into_iter().flatten() {
+                next.extend([left, right].iter().filter(|&&text| !reached[text as usize]));
+                self.unite(left, right);
+            }
+            for text in 0..self.parent.len() as u32 {
+                self.root_shortened(text);
+            }
+        }
+        Ok(self.settle(&reached, &like))
+    }
+
+    /// Pairs of a text that was asked for and cannot be linked, and each linked one that it is like.
+    fn like_outside(&self) -> Result<Vec<(u32, u32)>> {
+        let texts: Vec<&[(u32, u32)]> = self.outside.chunk_by(|left, right| left.0 == right.0).collect();
+        let found: Vec<Vec<(u32, u32)>> = texts
+            .into_par_iter()
+            .map(|places| {
+                self.finder.watch.check()?;
+                let text = places[0].0;
+                let mut others: Vec<u32> =
+                    places.iter().flat_map(|&(_, number)| self.bucket(number).iter().copied()).collect();
+                others.sort_unstable();
+                others.dedup();
+                let mut like = Vec::new();
+                for other in others {
+                    if self.are_alike(text, other)? {
+                        like.push((text, other));
+                    }
+                }
+                Ok(like)
             })
             .collect::<Result<_>>()?;
-        for (left, right) in found.into_iter().flatten() {
-            links.unite(left, right);
-        }
-        for text in 0..rows.len() as u32 {
-            links.shortened(text);
-        }
-        for bucket in all {
-            let first = bucket[0].1;
-            for &(_, text) in bucket.iter().take(effort.texts) {
-                links.is_linked[text as usize] = true;
-            }
-            links.unlinked.extend(bucket.iter().skip(effort.texts).map(|&(_, text)| (text, first)));
-        }
-        Ok(())
+        Ok(found.concat())
     }
 
-    /// Pairs of alike texts that connect those of one bucket as far as they hang together, beyond
-    /// what is connected already.
-    fn linked(
-        &self,
-        role: u64,
-        texts: &[u32],
-        rows: &[u32],
-        links: &Links,
-        effort: &Effort,
-    ) -> Result<Vec<(u32, u32)>> {
+    /// Pairs of alike texts that connect the texts of one bucket with those of them that are
+    /// reached, as far as they hang together and are not connected yet.
+    fn links(&self, texts: &[u32], reached: &[bool]) -> Result<Vec<(u32, u32)>> {
+        self.finder.watch.check()?;
         let mut pairs = Vec::new();
         let mut parties: Vec<(u32, Vec<u32>)> = Vec::new();
-        for &text in texts {
-            let root = links.root(text);
+        let (first, rest): (Vec<u32>, Vec<u32>) =
+            texts.iter().partition(|&&text| reached[text as usize]);
+        for text in first.into_iter().chain(rest) {
+            let root = self.root(text);
             let mut joined: Vec<usize> = Vec::new();
-            for (at, (other, members)) in parties.iter().enumerate().rev().take(effort.parties) {
+            for (at, (other, members)) in parties.iter().enumerate().rev().take(self.effort.parties) {
                 if *other == root {
                     joined.push(at);
                     continue;
                 }
-                for &member in members.iter().rev().take(effort.members) {
-                    if self.alike(role, rows[text as usize], rows[member as usize])? {
+                for &member in members.iter().rev().take(self.effort.members) {
+                    if self.are_alike(text, member)? {
                         pairs.push((text, member));
                         joined.push(at);
                         break;
                     }
                 }
             }
+            let is_alone = joined.is_empty();
             let mut party = Vec::new();
             for at in joined {
                 party.extend(parties.remove(at).1); // the last first, so that places hold
             }
             party.push(text);
-            parties.push((root, party));
+            if !is_alone || reached[text as usize] {
+                parties.push((root, party));
+            }
         }
         Ok(pairs)
     }
 
-    fn alike(&self, role: u64, row: u32, other: u32) -> Result<bool> {
-        let (row, other) = (self.cache.get(row)?, self.cache.get(other)?);
-        let (left, right) = (of_role(&row, role), of_role(&other, role));
-        Ok(are_alike(&left.shingles, &right.shingles, self.threshold_millis))
-    }
-}
-
-/// The group of a role that a row is known to have.
-pub(crate) fn of_role(sets: &Arc<RowSets>, role: u64) -> &Group {
-    let group = sets.groups.iter().find(|group| group.salt() == role);
-    group.expect("the row has the role")
-}
-
-impl Families {
-    /// Number the families of three texts and more.
-    fn settle(&mut self, mut links: Links, rows_of: &[u32]) {
-        let mut parties: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        for text in 0..self.hashes.len() as u32 {
-            parties.entry(links.root(text)).or_default().push(text);
-        }
-        self.family = vec![NONE; self.hashes.len()];
-        for texts in parties.into_values().filter(|texts| texts.len() >= LEAST) {
-            let number = self.list.len() as u32;
-            let mut rows = 0;
-            for &text in &texts {
-                self.family[text as usize] = number;
-                rows += rows_of[text as usize];
-            }
-            let members = texts.iter().take(MEMBERS).map(|&text| self.rows[text as usize]);
-            self.list.push(Family {
-                members: members.collect(),
-                texts: texts.len() as u32,
-                rows,
-            });
-        }
-        links.unlinked.retain(|&(text, _)| !links.is_linked[text as usize]);
-        links.unlinked.sort_unstable();
-        links.unlinked.dedup();
-        for same in links.unlinked.chunk_by(|left, right| left.0 == right.0) {
-            let family = self.family[same[0].1 as usize];
-            if let Some(family) = self.list.get_mut(family as usize) {
-                family.texts += 1;
-                family.rows += rows_of[same[0].0 as usize];
-            }
-        }
-        self.unlinked = links.unlinked;
-    }
-
-    /// The family of a text, if it has one.
-    pub(crate) fn of(&self, group: &Group, finder: &Finder) -> Result<Option<u32>> {
-        let Ok(text) = self.hashes.binary_search(&group.text) else {
-            return Ok(None);
-        };
-        if self.family[text] != NONE {
-            return Ok(Some(self.family[text]));
-        }
-        let first = self.unlinked.partition_point(|&(other, _)| (other as usize) < text);
-        for &(other, linked) in &self.unlinked[first..] {
-            if other as usize != text {
-                break;
-            }
-            let family = self.family[linked as usize];
-            if family != NONE && finder.alike(group.salt(), self.rows[text], self.rows[linked as usize])? {
-                return Ok(Some(family));
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// Which texts are connected.
-struct Links {
-    parent: Vec<u32>,
-    is_linked: Vec<bool>,
-    /// Texts beyond the first of a bucket, with the first.
-    unlinked: Vec<(u32, u32)>,
-}
-
-impl Links {
-    fn new(texts: usize) -> Self {
-        Self {
-            parent: (0..texts as u32).collect(),
-            is_linked: vec![false; texts],
-            unlinked: Vec::new(),
-        }
+    fn are_alike(&self, text: u32, other: u32) -> Result<bool> {
+        let (text, other) = (self.sets(text)?, self.sets(other)?);
+        let (group, other) = (of_role(&text, self.role), of_role(&other, self.role));
+        Ok(are_alike(group, other, self.finder.threshold_millis))
     }
 
     fn root(&self, mut text: u32) -> u32 {
@@ -332,18 +401,59 @@ impl Links {
         text
     }
 
-    fn unite(&mut self, left: u32, right: u32) {
-        let (left, right) = (self.shortened(left), self.shortened(right));
-        self.parent[left.max(right) as usize] = left.min(right);
-    }
-
-    /// The root of a text, the way to which is half as long afterwards.
-    fn shortened(&mut self, mut text: u32) -> u32 {
+    /// The same; the way is half as long afterwards.
+    fn root_shortened(&mut self, mut text: u32) -> u32 {
         while self.parent[text as usize] != text {
             let parent = self.parent[text as usize];
             self.parent[text as usize] = self.parent[parent as usize];
             text = parent;
         }
         text
+    }
+
+    fn unite(&mut self, left: u32, right: u32) {
+        let (left, right) = (self.root_shortened(left), self.root_shortened(right));
+        self.parent[left.max(right) as usize] = left.min(right);
+    }
+
+    /// Number the families of three texts and more, and tell that of each text that was asked for.
+    /// `like` are pairs of one that is not linked and those that it is like.
+    fn settle(self, reached: &[bool], like: &[(u32, u32)]) -> (Families, bool) {
+        let mut parties: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for text in (0..self.parent.len() as u32).filter(|&text| reached[text as usize]) {
+            parties.entry(self.root(text)).or_default().push(text);
+        }
+        let mut list: Vec<Family> = Vec::new();
+        let mut family_of: HashMap<u32, u32> = HashMap::new();
+        let mut is_well_known = true;
+        for texts in parties.into_values().filter(|texts| texts.len() >= LEAST) {
+            let number = list.len() as u32;
+            is_well_known &=
+                texts.len() >= KNOWN || !texts.iter().any(|&text| self.meets_others[text as usize]);
+            family_of.extend(texts.iter().map(|&text| (text, number)));
+            list.push(Family {
+                members: texts.iter().take(MEMBERS).map(|&text| self.texts.rows[text as usize]).collect(),
+                texts: texts.len() as u32,
+                rows: texts.iter().map(|&text| self.texts.rows_of[text as usize]).sum(),
+            });
+        }
+        let mut of_text: HashMap<u64, Option<u32>> = HashMap::new();
+        for (text, _) in self.asked.iter().enumerate().filter(|(_, asked)| **asked) {
+            let family = family_of.get(&(text as u32)).copied();
+            of_text.insert(self.texts.hashes[text], family);
+        }
+        for pairs in like.chunk_by(|left, right| left.0 == right.0) {
+            let families = pairs.iter().filter_map(|(_, other)| family_of.get(other).copied());
+            let largest = families.min_by_key(|&number| (Reverse(list[number as usize].texts), number));
+            of_text.insert(self.texts.hashes[pairs[0].0 as usize], largest);
+        }
+        for (text, &mate) in self.mate.iter().enumerate() {
+            let is_counted = family_of.contains_key(&(text as u32));
+            if let (false, Some(&number)) = (is_counted, family_of.get(&mate)) {
+                list[number as usize].texts += 1;
+                list[number as usize].rows += self.texts.rows_of[text];
+            }
+        }
+        (Families { of_text, list }, is_well_known)
     }
 }

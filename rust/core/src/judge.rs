@@ -3,10 +3,11 @@
 //! Rows must be alike in every group ([`crate::verify`]). Where asked for, no difference may be a
 //! number, or content of a slot ([`crate::consensus`]).
 //!
-//! Families are found when the first pair asks for those of its role. That takes all threads, so a
-//! pair whose families are not there yet is set aside as different, and asked again.
+//! The families of texts are found all at once, for those that a pair asked for. A pair whose families
+//! are not known yet is taken as kept apart, so all rows are judged again when they are, until none
+//! asks for more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,7 +16,7 @@ use hashbrown::HashMap;
 use crate::consensus::{Consensus, Difference, difference};
 use crate::error::Result;
 use crate::families::{Families, Finder, of_role};
-use crate::shingles::{Group, RowSets};
+use crate::shingles::RowSets;
 use crate::verify::{Overlap, by_group, near_duplicate};
 
 /// What keeps a pair apart that another rule, or a lower threshold, would call duplicates.
@@ -47,6 +48,8 @@ pub(crate) enum Verdict {
     },
     Apart(Apart),
     Different,
+    /// The family of this text has to be known first: hashes of its role and of the text.
+    Open((u64, u64)),
 }
 
 /// Why a pair of rows is kept apart.
@@ -66,7 +69,8 @@ pub(crate) struct Judge<'a> {
     pub finder: Finder<'a>,
     /// By hash of the role.
     pub families: HashMap<u64, Families>,
-    pub wanted: Mutex<BTreeSet<u64>>,
+    /// Texts whose families were asked for, by role; all as hashes.
+    pub asked: BTreeMap<u64, BTreeSet<u64>>,
     pub shelf: Shelf,
     pub compared: AtomicU64,
 }
@@ -87,13 +91,16 @@ impl Shelf {
 }
 
 impl Judge<'_> {
-    /// Find the families that were missed; false if there were none.
-    pub(crate) fn find_wanted(&mut self) -> Result<bool> {
-        let wanted = std::mem::take(self.wanted.get_mut().unwrap_or_else(PoisonError::into_inner));
-        for &role in &wanted {
-            self.families.insert(role, self.finder.find(role)?);
+    /// Find the families of texts that pairs have asked for.
+    pub(crate) fn find_families(&mut self, asked: impl IntoIterator<Item = (u64, u64)>) -> Result<()> {
+        for (role, text) in asked {
+            self.asked.entry(role).or_default().insert(text);
         }
-        Ok(!wanted.is_empty())
+        for (&role, texts) in &self.asked {
+            self.families.insert(role, self.finder.find(role, texts)?);
+        }
+        self.shelf = Shelf::new(self.shelf.bytes);
+        Ok(())
     }
 
     /// Compare a row with one that comes before it.
@@ -110,9 +117,17 @@ impl Judge<'_> {
             let other = earlier.groups.iter().enumerate().find(|(_, other)| other.role == group.role);
             let (at, other) = other.expect("alike rows have the same roles");
             if group.text == other.text {
-                continue;
+                continue; // equal, or without tokens and equal as they stand
             }
-            let family = if self.consensus { self.family(group)? } else { None };
+            let mut family = None;
+            if self.consensus {
+                let role = group.salt();
+                let families = self.families.get(&role);
+                let Some(known) = families.and_then(|families| families.of(group)) else {
+                    return Ok(Verdict::Open((role, group.text)));
+                };
+                family = known.map(|number| (role, number));
+            }
             let consensus = family.map(|id| self.consensus(id)).transpose()?;
             let (difference, edited) = difference(
                 group,
@@ -171,17 +186,6 @@ impl Judge<'_> {
             overlap,
             family: None,
         })
-    }
-
-    fn family(&self, group: &Group) -> Result<Option<FamilyId>> {
-        let role = group.salt();
-        let Some(families) = self.families.get(&role) else {
-            let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-            wanted.insert(role);
-            return Ok(None);
-        };
-        let family = families.of(group, &self.finder)?;
-        Ok(family.map(|family| (role, family)))
     }
 
     /// The consensus of a family.

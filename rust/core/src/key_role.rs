@@ -67,7 +67,7 @@ impl KeyRoles {
             let known = group.role.as_ref().and_then(|role| self.0.get(role));
             known.copied().unwrap_or((1, 1))
         };
-        let by_likeness = |left: &&Group, right: &&Group| {
+        let by_likeness = |left: &&Arc<Group>, right: &&Arc<Group>| {
             let ((shared, united), (other_shared, other_united)) =
                 (likeness(left), likeness(right));
             let order = (shared * other_united).cmp(&(other_shared * united));

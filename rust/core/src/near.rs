@@ -1,8 +1,9 @@
 //! The near-duplicate stage: candidates, verdicts, keep-first, and what is told about them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
 
 use hashbrown::HashMap;
 
@@ -21,7 +22,7 @@ use crate::shingles::{Alike, Shingling};
 use crate::spool::Spool;
 use crate::tally::{Deeds, Pair, Tally};
 use crate::template::template;
-use crate::watch::{Stage, Watch};
+use crate::watch::Watch;
 
 /// Families that are told about.
 const FAMILIES: usize = 100;
@@ -108,7 +109,7 @@ impl Near<'_> {
                 watch: self.watch,
             },
             families: HashMap::new(),
-            wanted: Mutex::default(),
+            asked: BTreeMap::new(),
             shelf: Shelf::new(memory / 2),
             compared: AtomicU64::new(0),
         };
@@ -121,9 +122,7 @@ impl Near<'_> {
             watch: self.watch,
         };
         let ranks = candidates.rows(rows);
-        self.watch.begin(Stage::Near, ranks.len() as u64);
-        let mut tally = Tally::default();
-        let removals = keep_first.run(&ranks, &mut candidates, &mut tally)?;
+        let (removals, tally) = keep_first.run(&ranks, &mut candidates)?;
         let told = Told {
             pairs_compared: keep_first.judge.compared.load(Relaxed),
             apart: tally.counts,
@@ -135,10 +134,8 @@ impl Near<'_> {
 
     /// The largest families.
     fn families(&self, judge: &Judge, tally: &Tally) -> Result<Vec<FamilySummary>> {
-        let mut ids: Vec<FamilyId> = Vec::new();
-        for (&role, families) in &judge.families {
-            ids.extend((0..families.list.len() as u32).map(|number| (role, number)));
-        }
+        // Those that decided something: which others were found depends on what was asked.
+        let mut ids: Vec<FamilyId> = tally.families.keys().copied().collect();
         let of = |&(role, number): &FamilyId| &judge.families[&role].list[number as usize];
         let first_row = |id: &FamilyId| of(id).members.iter().min().copied();
         ids.sort_by_cached_key(|id| {

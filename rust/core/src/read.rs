@@ -15,10 +15,10 @@ use crate::exact::Secret;
 use crate::json::validate_first;
 use crate::jsonl::Framing;
 use crate::key_role::KeyRoles;
-use crate::minhash::{MinHash, Signature};
+use crate::minhash::MinHash;
 use crate::parts::Parts;
 use crate::priority::Priority;
-use crate::shingles::{Alike, Group, RowSets, Shingler, Shingling, mix};
+use crate::shingles::{Alike, RowSets, Shingler, Shingling, mix};
 use crate::spool::{CLASS, KEY_GROUP, KEYS, ROLE, ROW, Spool, TEXT};
 use crate::watch::Watch;
 
@@ -150,7 +150,7 @@ impl Reader<'_> {
         let key_group = self.key_roles.of(sets);
         let class = mix(sets.class);
         for group in &sets.groups {
-            let is_key = std::ptr::eq(group, key_group);
+            let is_key = std::ptr::eq(&**group, key_group);
             if !is_key && shingling.alike != Alike::Consensus {
                 continue;
             }
@@ -159,19 +159,16 @@ impl Reader<'_> {
             columns[TEXT].push(group.text);
             columns[CLASS].push(class);
             if let Some(banding) = self.banding {
-                let signature = self.signature(group);
-                let keys = banding.keys(&signature);
-                for (column, key) in columns[KEYS..].iter_mut().zip(keys) {
+                let keys = group.keys.get_or_init(|| {
+                    let mut signature = MinHash::empty();
+                    self.minhash.add(&mut signature, &group.shingles);
+                    banding.keys(&signature).collect()
+                });
+                for (column, &key) in columns[KEYS..].iter_mut().zip(keys) {
                     column.push(if is_key { key ^ class } else { key });
                 }
             }
         }
-    }
-
-    fn signature(&self, group: &Group) -> Signature {
-        let mut signature = MinHash::empty();
-        self.minhash.add(&mut signature, &group.shingles);
-        signature
     }
 
     /// Of all that makes a row an exact duplicate: roles, kinds, lengths and texts, in order.

@@ -8,8 +8,9 @@
 //! What a reader would get wrong: a group with text but without a token (an answer of one emoji) is
 //! no empty set, which would be like every other; it has one shingle, its raw texts.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use hashbrown::HashMap;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::json::is_space;
@@ -49,9 +50,17 @@ pub struct Group {
     pub text: u64,
     /// The tokens, where they were asked for.
     pub tokens: Vec<u64>,
+    /// Its band keys, once somebody made them.
+    pub keys: OnceLock<Box<[u64]>>,
 }
 
 impl Group {
+    /// Are the tokens the same?
+    #[must_use]
+    pub fn is_same_text(&self, other: &Self) -> bool {
+        self.text == other.text && self.text != 0
+    }
+
     /// Hash of the role: 0 where all roles are one group.
     #[must_use]
     pub fn salt(&self) -> u64 {
@@ -67,7 +76,7 @@ fn salt(role: Option<&Arc<str>>) -> u64 {
 #[derive(Debug, Clone, Default)]
 pub struct RowSets {
     /// In order of first appearance in the row.
-    pub groups: Vec<Group>,
+    pub groups: Vec<Arc<Group>>,
     /// Hash of what can only be compared exactly: opaque parts, and which groups there are.
     pub class: u64,
     /// Has any group a token? A row without is no near-duplicate.
@@ -82,11 +91,12 @@ impl RowSets {
     }
 }
 
-/// Turns parts into sets; keeps its buffers between calls.
+/// Turns parts into sets; keeps its buffers between calls, and the groups of texts that come back.
 #[derive(Debug, Default)]
 pub struct Shingler {
     tokenizer: Tokenizer,
     tokens: Vec<u64>,
+    memory: Memory,
 }
 
 impl Shingler {
@@ -128,6 +138,13 @@ impl Shingler {
         shingling: Shingling,
         sets: &mut RowSets,
     ) {
+        let salt = salt(role);
+        let raw = texts.clone().fold(salt, |seed, text| xxh3_64_with_seed(text, seed));
+        if let Some(known) = self.memory.find(raw, texts.clone()) {
+            sets.has_tokens |= known.text != 0;
+            sets.groups.push(Arc::clone(known));
+            return;
+        }
         self.tokens.clear();
         let mut separators = 0;
         for (index, text) in texts.clone().enumerate() {
@@ -137,27 +154,71 @@ impl Shingler {
             }
             self.tokenizer.split(text, &mut self.tokens);
         }
-        let salt = salt(role);
         let has_tokens = self.tokens.len() > separators;
         let shingles = if has_tokens {
-            sets.has_tokens = true;
-            set(ngrams(&self.tokens, shingling.ngram, salt), self.tokens.len())
+            let shingles = ngrams(&self.tokens, shingling.ngram, salt);
+            set(shingles, self.tokens.len())
         } else if texts
             .clone()
             .any(|text| !text.iter().all(|&byte| is_space(byte)))
         {
-            let raw = texts.fold(salt, |seed, text| mix(xxh3_64_with_seed(text, seed)));
-            vec![raw]
+            vec![mix(raw)]
         } else {
             return;
         };
         let keeps_tokens = has_tokens && shingling.tokens;
-        sets.groups.push(Group {
+        let group = Arc::new(Group {
             role: role.cloned(),
             shingles,
             text: if has_tokens { all(&self.tokens) } else { 0 },
             tokens: if keeps_tokens { self.tokens.clone() } else { Vec::new() },
+            keys: OnceLock::new(),
         });
+        self.memory.tell(raw, texts, &group);
+        sets.has_tokens |= has_tokens;
+        sets.groups.push(group);
+    }
+}
+
+/// Texts that come back, as system prompts and labels do, and their groups.
+///
+/// A text is remembered when it is met for the second time, so that those that are met once, which
+/// most are, cost no copy.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Hashes of texts that were met lately, each in a place of its own.
+    met: Vec<u64>,
+    known: HashMap<u64, (Vec<Box<[u8]>>, Arc<Group>)>,
+    bytes: usize,
+}
+
+impl Memory {
+    /// Places for texts that were met lately.
+    const MET: usize = 1 << 12;
+    /// Bytes of texts and groups that are remembered.
+    const ROOM: usize = 4 << 20;
+
+    fn find<'t>(&self, raw: u64, mut texts: impl Iterator<Item = &'t [u8]>) -> Option<&Arc<Group>> {
+        let (known, group) = self.known.get(&raw)?;
+        let same = known.iter().all(|known| texts.next() == Some(known));
+        (same && texts.next().is_none()).then_some(group)
+    }
+
+    fn tell<'t>(&mut self, raw: u64, texts: impl Iterator<Item = &'t [u8]>, group: &Arc<Group>) {
+        self.met.resize(Self::MET, 0);
+        let place = &mut self.met[raw as usize % Self::MET];
+        if std::mem::replace(place, raw) != raw {
+            return;
+        }
+        let texts: Vec<Box<[u8]>> = texts.map(Box::from).collect();
+        let length: usize = texts.iter().map(|text| text.len()).sum();
+        let bytes = 256 + length + 8 * (group.shingles.len() + group.tokens.len());
+        if self.bytes + bytes > Self::ROOM {
+            *self = Self::default();
+        } else {
+            self.bytes += bytes;
+            self.known.insert(raw, (texts, Arc::clone(group)));
+        }
     }
 }
 

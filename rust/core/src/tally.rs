@@ -4,6 +4,8 @@
 //! Only pairs of a row and a *kept* row count, up to the row's witness. Which those are does not
 //! depend on threads or memory, as the number of comparisons does.
 
+use std::collections::BTreeSet;
+
 use hashbrown::HashMap;
 
 use crate::judge::{Apart, FamilyId};
@@ -36,6 +38,8 @@ pub(crate) struct Deeds {
 pub(crate) struct Tally {
     pub counts: [u64; RULES],
     pub families: HashMap<FamilyId, Deeds>,
+    /// Texts whose families pairs have asked for: hashes of role and text.
+    pub asked: BTreeSet<(u64, u64)>,
     sample: [Vec<(u64, Pair)>; RULES],
 }
 
@@ -68,6 +72,7 @@ impl Tally {
             sum.pairs += deeds.pairs;
             sum.edits += deeds.edits;
         }
+        self.asked.extend(other.asked);
         for (sample, more) in self.sample.iter_mut().zip(other.sample) {
             sample.extend(more);
             cut(sample);

@@ -55,10 +55,7 @@ pub fn near_duplicate(row: &RowSets, earlier: &RowSets, threshold_millis: u32) -
             .groups
             .iter()
             .find(|other| other.role == group.role)?;
-        let (left, right) = (group.shingles.len(), other.shingles.len());
-        let needed = least_shared(left, right, threshold_millis);
-        let shared = count_shared(&group.shingles, &other.shingles, needed)?;
-        let overlap = Overlap::new(left, right, shared);
+        let overlap = overlap(group, other, threshold_millis)?;
         if least.is_none_or(|least| overlap.is_less_than(least)) {
             least = Some(overlap);
         }
@@ -66,11 +63,23 @@ pub fn near_duplicate(row: &RowSets, earlier: &RowSets, threshold_millis: u32) -
     least
 }
 
-/// Do two sorted sets reach the threshold?
+/// The overlap of two groups that reach the threshold.
+fn overlap(group: &Group, other: &Group, threshold_millis: u32) -> Option<Overlap> {
+    let (left, right) = (group.shingles.len(), other.shingles.len());
+    if group.is_same_text(other) {
+        return Some(Overlap::new(left, right, left));
+    }
+    let needed = least_shared(left, right, threshold_millis);
+    let shared = count_shared(&group.shingles, &other.shingles, needed)?;
+    Some(Overlap::new(left, right, shared))
+}
+
+/// Do two groups of one role reach the threshold?
 #[must_use]
-pub fn are_alike(left: &[u64], right: &[u64], threshold_millis: u32) -> bool {
-    let needed = least_shared(left.len(), right.len(), threshold_millis);
-    needed <= left.len().min(right.len()) && count_shared(left, right, needed).is_some()
+pub fn are_alike(group: &Group, other: &Group, threshold_millis: u32) -> bool {
+    let (left, right) = (group.shingles.len(), other.shingles.len());
+    sizes_allow(left as u32, right as u32, threshold_millis)
+        && overlap(group, other, threshold_millis).is_some()
 }
 
 /// The overlap in each group of `earlier`; None if the rows can never be alike.
@@ -79,17 +88,17 @@ pub fn by_group(row: &RowSets, earlier: &RowSets) -> Option<Vec<Overlap>> {
     if row.class != earlier.class || row.groups.len() != earlier.groups.len() {
         return None;
     }
-    let overlap = |group: &Group| {
+    let of_group = |group: &Arc<Group>| {
         let other = row.groups.iter().find(|other| other.role == group.role)?;
-        Some(Overlap::of(&other.shingles, &group.shingles))
+        overlap(group, other, 0)
     };
-    earlier.groups.iter().map(overlap).collect()
+    earlier.groups.iter().map(of_group).collect()
 }
 
 /// The overlap in each group, by role; empty where all roles are one group.
 #[must_use]
 pub fn by_role(row: &RowSets, witness: &RowSets) -> Vec<(Arc<str>, Overlap)> {
-    let of_group = |group: &Group| {
+    let of_group = |group: &Arc<Group>| {
         let role = group.role.clone()?;
         let other = witness.groups.iter().find(|other| other.role == group.role);
         let other = other.map_or(&[][..], |other| &other.shingles);
