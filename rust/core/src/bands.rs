@@ -25,6 +25,9 @@ pub struct Banding {
     pub bands: usize,
     /// Slots a band.
     pub slots: usize,
+    /// Bands in which two signatures agree before their sets are compared: 2, which most pairs that
+    /// are not alike fail, or 1 where that would miss too many others.
+    pub agree: usize,
 }
 
 impl Banding {
@@ -37,15 +40,21 @@ impl Banding {
         let power =
             |base: f64, exponent: usize| (0..exponent).fold(1.0, |product, _| product * base);
         let finds = |banding: &Self| {
-            1.0 - power(1.0 - power(threshold, banding.slots), banding.bands) >= RECALL
+            let band = power(threshold, banding.slots);
+            let none = power(1.0 - band, banding.bands);
+            let one = banding.bands as f64 * band * power(1.0 - band, banding.bands - 1);
+            1.0 - none - if banding.agree == 2 { one } else { 0.0 } >= RECALL
         };
-        (1..=SLOTS)
-            .rev()
-            .map(|slots| Self {
+        let of = |agree: usize| {
+            let slots = (1..=SLOTS / agree).rev();
+            let banding = slots.map(move |slots| Self {
                 bands: SLOTS / slots,
                 slots,
-            })
-            .find(finds)
+                agree,
+            });
+            banding.into_iter().find(finds)
+        };
+        of(2).or_else(|| of(1))
     }
 
     /// The key of each band.
@@ -105,6 +114,8 @@ pub(crate) struct Buckets {
     ids: Vec<u32>,
     /// Rows in each bucket.
     sizes: Vec<u32>,
+    /// Buckets that two rows share before they are compared.
+    pub agree: usize,
 }
 
 /// Buckets in the making.
@@ -130,7 +141,7 @@ impl Building {
     }
 
     /// The buckets of `rows` rows.
-    pub(crate) fn finish(mut self, rows: usize) -> Buckets {
+    pub(crate) fn finish(mut self, rows: usize, agree: usize) -> Buckets {
         self.members.par_sort_unstable();
         let mut starts = Vec::with_capacity(rows + 1);
         let mut at = 0;
@@ -144,6 +155,7 @@ impl Building {
             starts,
             ids: self.members.into_iter().map(|(_, id)| id).collect(),
             sizes: self.sizes,
+            agree,
         }
     }
 }
@@ -210,7 +222,7 @@ mod tests {
                 })
                 .expect("read");
             }
-            let buckets = building.finish(BLOCKS * 1000);
+            let buckets = building.finish(BLOCKS * 1000, 1);
             let mut found = vec![BTreeSet::new(); buckets.sizes().len()];
             for row in 0..(BLOCKS * 1000) as u32 {
                 for &bucket in buckets.of(row) {
@@ -232,15 +244,16 @@ mod tests {
     #[test]
     fn bands_are_chosen_for_recall() {
         let expected = [
-            (1000, Some((1, 128))),
-            (800, Some((25, 5))),
-            (500, Some((64, 2))),
-            (60, Some((128, 1))),
+            (1000, Some((2, 64, 2))),
+            (800, Some((25, 5, 2))),
+            (500, Some((64, 2, 2))),
+            (100, Some((128, 1, 2))),
+            (60, Some((128, 1, 1))),
             (50, None),
         ];
         for (threshold, banding) in expected {
-            let found =
-                Banding::for_threshold(threshold).map(|banding| (banding.bands, banding.slots));
+            let found = Banding::for_threshold(threshold)
+                .map(|banding| (banding.bands, banding.slots, banding.agree));
             assert_eq!(found, banding, "{threshold}");
         }
     }

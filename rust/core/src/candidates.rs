@@ -45,6 +45,8 @@ pub(crate) struct Proposer<'a> {
     pub cache: &'a SetCache<'a>,
     pub key_roles: &'a KeyRoles,
     pub threshold_millis: u32,
+    /// None if recall is exact.
+    pub banding: Option<Banding>,
     pub ngram: usize,
     /// Are big buckets split by what their rows do not have in common?
     pub splits: bool,
@@ -59,9 +61,9 @@ pub(crate) struct Proposer<'a> {
 impl Proposer<'_> {
     /// Buckets of the ranks of rows.
     pub(crate) fn buckets(&self, rows: usize) -> Result<Buckets> {
-        if self.spool.bands() == 0 {
+        let Some(Banding { agree, .. }) = self.banding else {
             return self.by_prefix(rows);
-        }
+        };
         let mut building = Building::default();
         let mut templates = Templates::new(rows);
         for band in 0..self.spool.bands() {
@@ -88,7 +90,7 @@ impl Proposer<'_> {
         if !templates.rows.is_empty() {
             self.by_left_over(rows, templates, &mut building)?;
         }
-        Ok(building.finish(rows))
+        Ok(building.finish(rows, agree))
     }
 
     fn by_prefix(&self, rows: usize) -> Result<Buckets> {
@@ -103,7 +105,7 @@ impl Proposer<'_> {
         let entries = prefix::entries(&ranks, with, self.threshold_millis, self.watch)?;
         let mut building = Building::default();
         building.add_all(&entries)?;
-        Ok(building.finish(rows))
+        Ok(building.finish(rows, 1))
     }
 
     /// Note the rows of big buckets, and some that tell what they have in common.
@@ -152,7 +154,7 @@ impl Proposer<'_> {
         let sets = self.sets(models)?;
         let mut by_role: HashMap<u64, Vec<&Group>> = HashMap::new();
         for group in sets.iter().flat_map(|sets| &sets.groups) {
-            by_role.entry(group.salt()).or_default().push(group);
+            by_role.entry(group.salt).or_default().push(group);
         }
         let of_role = |(role, groups): (u64, Vec<&Group>)| (role, Consensus::new(groups.into_iter()));
         Ok(by_role.into_iter().map(of_role).collect())
@@ -237,7 +239,7 @@ impl LeftOver {
     fn of(&self, sets: &RowSets) -> Vec<u64> {
         let mut left = Vec::new();
         for group in &sets.groups {
-            let (role, tokens) = (group.salt(), &group.tokens);
+            let (role, tokens) = (group.salt, &group.tokens);
             let mut shingles = ngrams(tokens, self.ngram, role);
             let consensus = self.consensus.get(&role);
             let (mut covered_until, mut place) = (0, Place::Template);

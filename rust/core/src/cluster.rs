@@ -52,7 +52,8 @@ pub(crate) struct KeepFirst<'a, S> {
 
 /// What was found out about one row of a block.
 struct Found {
-    sets: Arc<RowSets>,
+    /// None if there was nothing to compare it with.
+    sets: Option<Arc<RowSets>>,
     removal: Option<Removal>,
     tally: Tally,
 }
@@ -126,10 +127,10 @@ impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
         for (&rank, found) in block.iter().zip(&found) {
             if found.removal.is_none() {
                 open.push(rank);
-                open_sets.push(&*found.sets);
+                open_sets.push(found.sets.clone());
             }
         }
-        let settled = self.among(&open, &open_sets, candidates)?;
+        let settled = self.among(&open, open_sets, candidates)?;
         for (&rank, is_kept) in open.iter().zip(settled.is_kept) {
             if is_kept {
                 candidates.keep(rank);
@@ -147,15 +148,14 @@ impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
     /// Compare a row with the rows that were kept before its block.
     fn against_kept(&self, rank: u32, candidates: &Candidates) -> Result<Found> {
         let row = self.walk.row(rank);
-        let sets = (self.sets)(row)?;
         let (mut removal, mut tally) = (None, Tally::default());
-        for other in candidates.kept(rank) {
-            if !self.may_be_alike(rank, other) {
-                continue;
-            }
+        let mut others = candidates.kept(rank);
+        others.retain(|&other| self.may_be_alike(rank, other));
+        let sets = if others.is_empty() { None } else { Some((self.sets)(row)?) };
+        for (other, sets) in others.into_iter().zip(sets.iter().cycle()) {
             self.watch.check()?;
             let kept = self.walk.row(other);
-            match self.judge.compare(&sets, &*(self.sets)(kept)?)? {
+            match self.judge.compare(sets, &*(self.sets)(kept)?)? {
                 Verdict::Different => {}
                 Verdict::Apart(apart) => tally.kept_apart(Pair { row, kept, apart }),
                 Verdict::Open(text) => {
@@ -183,19 +183,33 @@ impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
     fn among(
         &self,
         open: &[u32],
-        sets: &[&RowSets],
+        sets: Vec<Option<Arc<RowSets>>>,
         candidates: &Candidates,
     ) -> Result<Settled> {
-        let among = candidates.among(open);
+        let mut among = candidates.among(open);
+        let mut is_compared = vec![false; open.len()];
+        for (at, others) in among.iter_mut().enumerate() {
+            others.retain(|&other| self.may_be_alike(open[at], open[other as usize]));
+            is_compared[at] |= !others.is_empty();
+            for &other in &*others {
+                is_compared[other as usize] = true;
+            }
+        }
+        let sets: Vec<Option<Arc<RowSets>>> = sets
+            .into_par_iter()
+            .enumerate()
+            .map(|(at, sets)| match sets {
+                None if is_compared[at] => Ok(Some((self.sets)(self.walk.row(open[at]))?)),
+                sets => Ok(sets),
+            })
+            .collect::<Result<_>>()?;
+        let sets_of = |at: usize| sets[at].as_deref().expect("what is compared was read");
         let next = |at: usize, from: usize| -> Result<Next> {
             let mut apart = Vec::new();
             for (position, &other) in among[at].iter().enumerate().skip(from) {
                 let other = other as usize;
-                if !self.may_be_alike(open[at], open[other]) {
-                    continue;
-                }
                 self.watch.check()?;
-                match self.judge.compare(sets[at], sets[other])? {
+                match self.judge.compare(sets_of(at), sets_of(other))? {
                     Verdict::Different => {}
                     verdict @ (Verdict::Apart(_) | Verdict::Open(_)) => apart.push((other, verdict)),
                     Verdict::Duplicate { overlap, edits } => {
@@ -299,9 +313,7 @@ impl Candidates {
                 &self.kept[start..start + self.kept_in[bucket as usize] as usize],
             );
         }
-        rows.sort_unstable();
-        rows.dedup();
-        rows
+        self.agreed(rows)
     }
 
     /// For each of `rows`, positions of earlier ones of them, in order, each once.
@@ -315,11 +327,17 @@ impl Candidates {
                 earlier.extend_from_slice(rows);
                 rows.push(at as u32);
             }
-            earlier.sort_unstable();
-            earlier.dedup();
-            among.push(earlier);
+            among.push(self.agreed(earlier));
         }
         among
+    }
+
+    /// Those that were met in enough buckets.
+    fn agreed(&self, mut rows: Vec<u32>) -> Vec<u32> {
+        rows.sort_unstable();
+        let same = rows.chunk_by(|left, right| left == right);
+        let agreed = same.filter(|same| same.len() >= self.buckets.agree);
+        agreed.map(|same| same[0]).collect()
     }
 
     fn forget_kept(&mut self) {

@@ -37,6 +37,8 @@ struct Effort {
     parties: usize,
     /// Members of a party that it is compared with.
     members: usize,
+    /// Texts of a party that no more are looked for.
+    enough: u32,
 }
 
 impl Effort {
@@ -45,6 +47,7 @@ impl Effort {
             texts,
             parties: 16,
             members: 16,
+            enough: 512,
         }
     }
 }
@@ -58,10 +61,14 @@ const EVERY: Effort = Effort {
     texts: usize::MAX,
     parties: usize::MAX,
     members: usize::MAX,
+    enough: u32::MAX,
 };
 
 /// A family of as many linked texts is well known.
 const KNOWN: usize = 128;
+
+/// Buckets that are linked at a time: what is connected by some need not be compared in others.
+const BUCKETS: usize = 256;
 
 /// Texts of a family from which its consensus is made.
 const MEMBERS: usize = 4096;
@@ -201,7 +208,7 @@ struct Standing {
 
 /// The group of a role that a row is known to have.
 pub(crate) fn of_role(sets: &RowSets, role: u64) -> &Group {
-    let group = sets.groups.iter().find(|group| group.salt() == role);
+    let group = sets.groups.iter().find(|group| group.salt == role);
     group.expect("the row has the role")
 }
 
@@ -214,6 +221,8 @@ struct Search<'a> {
     asked: Vec<bool>,
     /// The way from each text to the one that stands for all it is connected with.
     parent: Vec<u32>,
+    /// How many texts are connected, of those that stand for others.
+    connected: Vec<u32>,
     /// Of a text that is left out of a bucket: one that is not.
     mate: Vec<u32>,
     /// The texts of each bucket that may be linked, by hash, and where each bucket begins.
@@ -240,6 +249,7 @@ impl<'a> Search<'a> {
             texts,
             asked: texts.hashes.iter().map(|hash| asked.contains(hash)).collect(),
             parent: (0..texts.hashes.len() as u32).collect(),
+            connected: vec![1; texts.hashes.len()],
             mate: vec![NONE; texts.hashes.len()],
             buckets: Vec::new(),
             starts: vec![0],
@@ -306,19 +316,23 @@ impl<'a> Search<'a> {
             next.dedup();
             let mut numbers = Vec::new();
             for &text in &next {
+                if !self.is_full(self.root(text)) || self.asked[text as usize] {
+                    numbers.extend(buckets_of(text));
+                }
                 reached[text as usize] = true;
-                numbers.extend(buckets_of(text));
             }
             numbers.par_sort_unstable();
             numbers.dedup();
-            let found: Vec<Vec<(u32, u32)>> = numbers
-                .par_iter()
-                .map(|&number| self.links(self.bucket(number), &reached))
-                .collect::<Result<_>>()?;
             next.clear();
-            for (left, right) in found.into_iter().flatten() {
-                next.extend([left, right].iter().filter(|&&text| !reached[text as usize]));
-                self.unite(left, right);
+            for numbers in numbers.chunks(BUCKETS) {
+                let found: Vec<Vec<(u32, u32)>> = numbers
+                    .par_iter()
+                    .map(|&number| self.links(self.bucket(number), &reached))
+                    .collect::<Result<_>>()?;
+                for (left, right) in found.into_iter().flatten() {
+                    next.extend([left, right].iter().filter(|&&text| !reached[text as usize]));
+                    self.unite(left, right);
+                }
             }
             for text in 0..self.parent.len() as u32 {
                 self.root_shortened(text);
@@ -367,6 +381,9 @@ impl<'a> Search<'a> {
                     joined.push(at);
                     continue;
                 }
+                if self.is_full(*other) && !reached[text as usize] {
+                    continue;
+                }
                 for &member in members.iter().rev().take(self.effort.members) {
                     if self.are_alike(text, member)? {
                         pairs.push((text, member));
@@ -394,6 +411,11 @@ impl<'a> Search<'a> {
         Ok(are_alike(group, other, self.finder.threshold_millis))
     }
 
+    /// Is enough known of the texts that this one stands for?
+    fn is_full(&self, root: u32) -> bool {
+        self.connected[root as usize] >= self.effort.enough
+    }
+
     fn root(&self, mut text: u32) -> u32 {
         while self.parent[text as usize] != text {
             text = self.parent[text as usize];
@@ -413,7 +435,10 @@ impl<'a> Search<'a> {
 
     fn unite(&mut self, left: u32, right: u32) {
         let (left, right) = (self.root_shortened(left), self.root_shortened(right));
-        self.parent[left.max(right) as usize] = left.min(right);
+        if left != right {
+            self.parent[left.max(right) as usize] = left.min(right);
+            self.connected[left.min(right) as usize] += self.connected[left.max(right) as usize];
+        }
     }
 
     /// Number the families of three texts and more, and tell that of each text that was asked for.

@@ -121,7 +121,7 @@ impl Judge<'_> {
             }
             let mut family = None;
             if self.consensus {
-                let role = group.salt();
+                let role = group.salt;
                 let families = self.families.get(&role);
                 let Some(known) = families.and_then(|families| families.of(group)) else {
                     return Ok(Verdict::Open((role, group.text)));

@@ -88,6 +88,7 @@ impl Near<'_> {
             cache: &cache,
             key_roles: self.key_roles,
             threshold_millis: settings.threshold_millis,
+            banding: decisions.banding,
             ngram: shingling.ngram,
             splits: consensus,
             minhash: &MinHash::new(settings.seed),

@@ -155,7 +155,7 @@ impl Reader<'_> {
                 continue;
             }
             columns[ROW].push(row as u64 | if is_key { KEY_GROUP } else { 0 });
-            columns[ROLE].push(group.salt());
+            columns[ROLE].push(group.salt);
             columns[TEXT].push(group.text);
             columns[CLASS].push(class);
             if let Some(banding) = self.banding {

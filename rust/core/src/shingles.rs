@@ -52,6 +52,8 @@ pub struct Group {
     pub tokens: Vec<u64>,
     /// Its band keys, once somebody made them.
     pub keys: OnceLock<Box<[u64]>>,
+    /// Hash of the role: 0 where all roles are one group.
+    pub salt: u64,
 }
 
 impl Group {
@@ -59,12 +61,6 @@ impl Group {
     #[must_use]
     pub fn is_same_text(&self, other: &Self) -> bool {
         self.text == other.text && self.text != 0
-    }
-
-    /// Hash of the role: 0 where all roles are one group.
-    #[must_use]
-    pub fn salt(&self) -> u64 {
-        salt(self.role.as_ref())
     }
 }
 
@@ -173,6 +169,7 @@ impl Shingler {
             text: if has_tokens { all(&self.tokens) } else { 0 },
             tokens: if keeps_tokens { self.tokens.clone() } else { Vec::new() },
             keys: OnceLock::new(),
+            salt,
         });
         self.memory.tell(raw, texts, &group);
         sets.has_tokens |= has_tokens;

@@ -22,8 +22,16 @@ impl Choice for core::Method {
 }
 
 impl Choice for core::Alike {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("consensus", Self::Consensus),
+        ("each-role", Self::EachRole),
+        ("whole", Self::Whole),
+    ];
+}
+
+impl Choice for core::Numbers {
     const WORDS: &'static [(&'static str, Self)] =
-        &[("each-role", Self::EachRole), ("whole", Self::Whole)];
+        &[("distinct", Self::Distinct), ("alike", Self::Alike)];
 }
 
 impl Choice for core::Recall {
@@ -45,6 +53,27 @@ impl Choice for core::RuleKind {
         ("content", Self::Content),
         ("opaque", Self::Opaque),
     ];
+}
+
+/// The order in which rows are walked: a word, and for one of them a field.
+pub struct Keep(pub core::Priority);
+
+impl FromPyObject<'_, '_> for Keep {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let word: String = object.extract()?;
+        let priority = match (&*word, word.strip_prefix("best:")) {
+            ("first", _) => core::Priority::Order,
+            ("longest", _) => core::Priority::Longest,
+            (_, Some(field)) => core::Priority::Best(field.to_owned()),
+            _ => {
+                let message = format!("`{word}` is none of `first`, `longest`, `best:FIELD`");
+                return Err(PyValueError::new_err(message));
+            }
+        };
+        Ok(Self(priority))
+    }
 }
 
 impl<T: Choice> FromPyObject<'_, '_> for Words<T> {

@@ -18,7 +18,7 @@ use pyo3::prelude::*;
 
 use crate::arguments::{FormatArgument, Words};
 use crate::failure::to_python;
-use crate::summary::{Problem, Summary};
+use crate::summary::{Family, Pair, Problem, Summary};
 use crate::waiting::watched;
 
 /// Every row of the inputs, decided.
@@ -50,6 +50,14 @@ impl Decided {
         Problem::first(&self.0, limit)
     }
 
+    fn families(&self) -> Vec<Family> {
+        self.0.families.iter().map(Family::of).collect()
+    }
+
+    fn pairs(&self) -> Vec<Pair> {
+        self.0.pairs.iter().map(Pair::of).collect()
+    }
+
     fn state<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u8>> {
         self.0.state_codes().into_pyarray(py)
     }
@@ -74,8 +82,8 @@ impl Decided {
 }
 
 #[pyfunction]
-#[pyo3(signature = (inputs, formats, *, format, field, also, on, method, threshold_millis, ngram, alike, recall, seed,
-    max_line, on_error, threads, memory, io, spool, progress))]
+#[pyo3(signature = (inputs, formats, *, format, field, also, on, method, threshold_millis, ngram, alike, numbers, recall, keep,
+    label, seed, max_line, on_error, threads, memory, io, spool, progress))]
 #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)] // keywords of a Python function
 fn decide(
     py: Python,
@@ -89,7 +97,10 @@ fn decide(
     threshold_millis: u32,
     ngram: Option<usize>,
     alike: Option<Words<core::Alike>>,
-    recall: Words<core::Recall>,
+    numbers: Option<Words<core::Numbers>>,
+    recall: Option<Words<core::Recall>>,
+    keep: arguments::Keep,
+    label: Option<String>,
     seed: u64,
     max_line: u64,
     on_error: Words<bool>,
@@ -114,7 +125,10 @@ fn decide(
         threshold_millis,
         ngram,
         alike: alike.map(|alike| alike.0),
-        recall: recall.0,
+        numbers: numbers.map(|numbers| numbers.0),
+        recall: recall.map(|recall| recall.0),
+        keep: keep.0,
+        label,
         seed,
         stop_at_bad_row: on_error.0,
         threads,

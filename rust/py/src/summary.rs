@@ -9,12 +9,25 @@ use pyo3::prelude::*;
 pub struct FileSummary {
     name: String,
     format: String,
-    layout: &'static str,
+    framing: &'static str,
     compression: &'static str,
     bytes: usize,
     rows: usize,
+    kept: usize,
+    exact_duplicates: usize,
+    near_duplicates: usize,
+    quarantined: usize,
     blank_lines: u64,
     bom: bool,
+}
+
+/// What became of the rows with one label.
+#[derive(IntoPyObject)]
+pub struct Label {
+    label: String,
+    kept: usize,
+    exact_duplicates: usize,
+    near_duplicates: usize,
 }
 
 #[derive(IntoPyObject)]
@@ -27,6 +40,7 @@ pub struct Summary {
     files: Vec<FileSummary>,
     ngram: usize,
     alike: &'static str,
+    numbers: &'static str,
     recall: &'static str,
     bands: usize,
     band_slots: usize,
@@ -36,6 +50,11 @@ pub struct Summary {
     duplicate_keys: u64,
     lone_surrogates: u64,
     differ_elsewhere: u64,
+    rows_without_score: u64,
+    apart_by_roles: u64,
+    apart_by_numbers: u64,
+    apart_by_content: u64,
+    labels: Vec<Label>,
 }
 
 impl Summary {
@@ -46,7 +65,8 @@ impl Summary {
             .rows
             .shards
             .iter()
-            .zip(&decisions.corpus.layouts);
+            .zip(&decisions.corpus.layouts)
+            .zip(decisions.by_file());
         Self {
             rows: decisions.state.len(),
             kept: decisions.count(core::State::Kept),
@@ -54,12 +74,17 @@ impl Summary {
             near_duplicates: decisions.count(core::State::NearDuplicate),
             quarantined: decisions.problems_by_id(),
             files: shards
-                .map(|(shard, layout)| FileSummary::of(shard, layout))
+                .map(|((shard, layout), fates)| FileSummary::of(shard, layout, &fates))
                 .collect(),
             ngram: decisions.shingling.ngram,
             alike: match decisions.shingling.alike {
+                core::Alike::Consensus => "consensus",
                 core::Alike::EachRole => "each-role",
                 core::Alike::Whole => "whole",
+            },
+            numbers: match decisions.numbers {
+                core::Numbers::Distinct => "distinct",
+                core::Numbers::Alike => "alike",
             },
             recall: if decisions.banding.is_some() {
                 "bands"
@@ -74,21 +99,97 @@ impl Summary {
             duplicate_keys: counts.duplicate_keys,
             lone_surrogates: counts.lone_surrogates,
             differ_elsewhere: counts.differ_elsewhere,
+            rows_without_score: counts.rows_without_score,
+            apart_by_roles: counts.apart_by_roles,
+            apart_by_numbers: counts.apart_by_numbers,
+            apart_by_content: counts.apart_by_content,
+            labels: decisions.labels.iter().map(Label::of).collect(),
         }
     }
 }
 
 impl FileSummary {
-    fn of(shard: &core::Shard, layout: &core::Layout) -> Self {
+    fn of(shard: &core::Shard, layout: &core::Layout, fates: &core::Fates) -> Self {
         Self {
             name: shard.source.path.to_string_lossy().into_owned(),
             format: layout.name().to_owned(),
-            layout: shard.framing.name(),
+            framing: shard.framing.name(),
             compression: shard.source.compression.name(),
             bytes: shard.source.bytes().len(),
             rows: shard.rows,
+            kept: fates.of(core::State::Kept),
+            exact_duplicates: fates.of(core::State::ExactDuplicate),
+            near_duplicates: fates.of(core::State::NearDuplicate),
+            quarantined: fates.of(core::State::Quarantined),
             blank_lines: shard.blank_lines,
             bom: shard.bom,
+        }
+    }
+}
+
+impl Label {
+    fn of((label, fates): &(String, core::Fates)) -> Self {
+        Self {
+            label: label.clone(),
+            kept: fates.of(core::State::Kept),
+            exact_duplicates: fates.of(core::State::ExactDuplicate),
+            near_duplicates: fates.of(core::State::NearDuplicate),
+        }
+    }
+}
+
+/// A template that rows share.
+#[derive(IntoPyObject)]
+pub struct Family {
+    role: Option<String>,
+    texts: u32,
+    rows: u32,
+    template: String,
+    pairs_apart: u64,
+    edits: u64,
+    members: Vec<u32>,
+}
+
+impl Family {
+    pub fn of(family: &core::FamilySummary) -> Self {
+        Self {
+            role: family.role.as_ref().map(ToString::to_string),
+            texts: family.texts,
+            rows: family.rows,
+            template: family.template.clone(),
+            pairs_apart: family.pairs_apart,
+            edits: family.edits,
+            members: family.members.clone(),
+        }
+    }
+}
+
+/// A pair of rows that is worth a look.
+#[derive(IntoPyObject)]
+pub struct Pair {
+    row: u32,
+    kept: u32,
+    verdict: &'static str,
+    role: Option<String>,
+    shared: u32,
+    united: u32,
+}
+
+impl Pair {
+    pub fn of(pair: &core::PairSummary) -> Self {
+        Self {
+            row: pair.row,
+            kept: pair.kept,
+            verdict: match pair.verdict {
+                core::Verdict::Removed => "removed",
+                core::Verdict::Apart(core::Rule::Roles) => "roles",
+                core::Verdict::Apart(core::Rule::Numbers) => "numbers",
+                core::Verdict::Apart(core::Rule::Content) => "content",
+                core::Verdict::Apart(core::Rule::Threshold) => "threshold",
+            },
+            role: pair.role.as_ref().map(ToString::to_string),
+            shared: pair.shared,
+            united: pair.united,
         }
     }
 }

@@ -14,6 +14,8 @@ use crate::guard;
 const PAUSE: Duration = Duration::from_millis(80);
 
 /// Run `work` on a thread of its own; Ctrl-C, or an exception in `progress`, stops it.
+///
+/// However short a stage was, `progress` is told of it, and of its end.
 pub fn watched<T: Send>(
     py: Python,
     progress: Option<&Py<PyAny>>,
@@ -21,13 +23,21 @@ pub fn watched<T: Send>(
 ) -> PyResult<T> {
     let watch = Watch::default();
     guard::was_struck(); // what struck an earlier run is no news
-    let report = || {
+    let mut told = 0; // stages whose end was reported
+    let mut report = |is_done: bool| {
         Python::attach(|py| {
             py.check_signals()?;
-            let (stage, done, total) = watch.progress();
-            progress.map_or(Ok(()), |progress| {
-                progress.call1(py, (stage.name(), done, total)).map(drop)
-            })
+            let Some(progress) = progress else {
+                return Ok(());
+            };
+            let stages = watch.progress();
+            let last = stages.len().saturating_sub(1);
+            for &(stage, done, total) in stages.iter().skip(told) {
+                let done = if is_done { total } else { done };
+                progress.call1(py, (stage.name(), done, total))?;
+            }
+            told = last;
+            Ok(())
         })
     };
     let (result, raised) = py.detach(|| {
@@ -40,7 +50,7 @@ pub fn watched<T: Send>(
             let mut raised = None;
             while waiter.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
                 if raised.is_none() {
-                    raised = report().err();
+                    raised = report(false).err();
                 }
                 if raised.is_some() || guard::was_struck() {
                     watch.stop();
@@ -49,7 +59,8 @@ pub fn watched<T: Send>(
             let result = worker
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            (result, raised.or_else(|| report().err()))
+            let raised = raised.or_else(|| report(result.is_ok()).err());
+            (result, raised)
         })
     });
     match raised {
