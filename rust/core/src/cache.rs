@@ -43,19 +43,12 @@ impl<'a> SetCache<'a> {
     /// The sets of a row.
     pub(crate) fn get(&self, row: u32) -> Result<Arc<RowSets>> {
         let place = &self.shelves[row as usize % SHELVES];
-        if let Some(sets) = place
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .sets
-            .get(&row)
-        {
+        let held = place.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sets) = held.sets.get(&row) {
             return Ok(Arc::clone(sets));
         }
-        let mut buffer = Vec::new();
-        let read = self.corpus.read_again(row as usize, &mut buffer)?;
-        let mut shingler = self.shinglers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-        let sets = Arc::new(shingler.sets(&read.parts, self.shingling));
-        self.shinglers.lock().unwrap_or_else(PoisonError::into_inner).push(shingler);
+        drop(held);
+        let sets = Arc::new(self.read(row)?);
         let tokens: usize = sets.groups.iter().map(|group| group.tokens.len()).sum();
         let bytes = 256 + (sets.size() + tokens) * size_of::<u64>();
         let mut held = place.lock().unwrap_or_else(PoisonError::into_inner);
@@ -66,6 +59,17 @@ impl<'a> SetCache<'a> {
             let made_twice = held.sets.insert(row, Arc::clone(&sets)).is_some();
             held.bytes += if made_twice { 0 } else { bytes };
         }
+        Ok(sets)
+    }
+
+    /// The sets of a row that is not needed again soon.
+    pub(crate) fn read(&self, row: u32) -> Result<RowSets> {
+        let mut buffer = Vec::new();
+        let read = self.corpus.read_again(row as usize, &mut buffer)?;
+        let idle = || self.shinglers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shingler = idle().pop().unwrap_or_default();
+        let sets = shingler.sets(&read.parts, self.shingling);
+        idle().push(shingler);
         Ok(sets)
     }
 }

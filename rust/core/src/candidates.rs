@@ -178,7 +178,7 @@ impl Proposer<'_> {
             let mut columns = vec![Vec::new(); KEYS + banding.bands];
             for &rank in ranks {
                 self.watch.check()?;
-                let sets = self.cache.get(self.walk.row(rank))?;
+                let sets = self.cache.read(self.walk.row(rank))?;
                 let mut signature = MinHash::empty();
                 self.minhash
                     .add(&mut signature, &left_over.of(&sets));

@@ -5,27 +5,23 @@
 //! tells which texts follow one template, and [`crate::consensus`] then what the template is.
 //!
 //! Only families of texts that a pair of rows asked for are found: from those texts, from bucket to
-//! bucket, as far as links go. A bucket holds the texts that share a key: a band, or an element of a
-//! prefix. Where bands find them, only the first texts of a bucket by hash are linked ([`EFFORTS`]), so
-//! that a template with a million texts costs no more than one with a thousand; another text belongs
-//! to the family whose linked texts it is like.
-//!
-//! What a reader would get wrong: a text that is asked for, but not among the first of any of its
-//! buckets, links nothing, so that no family grows by being asked for.
+//! bucket, as far as links go, or until enough is known of a family. A bucket holds the texts that
+//! share a key: a band, or an element of a prefix. Where bands find them, no more than the first texts
+//! of a bucket by hash are looked at ([`EFFORTS`]), so that a template with a million texts costs no
+//! more than one with a thousand.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use rayon::prelude::*;
 
-use crate::bands::{buckets, each_slice};
+use crate::bands::buckets;
 use crate::cache::SetCache;
 use crate::error::Result;
 use crate::prefix;
 use crate::shingles::{Group, RowSets};
-use crate::spool::{CLASS, KEY_GROUP, ROLE, ROW, Spool, TEXT};
+use crate::spool::{CLASS, KEY_GROUP, KEYS, ROLE, ROW, Spool, TEXT};
 use crate::verify::are_alike;
 use crate::watch::Watch;
 
@@ -47,7 +43,7 @@ impl Effort {
             texts,
             parties: 16,
             members: 16,
-            enough: 512,
+            enough: 256,
         }
     }
 }
@@ -84,8 +80,6 @@ pub(crate) struct Finder<'a> {
     pub is_compared: &'a (dyn Fn(u32) -> bool + Sync),
     pub cache: &'a SetCache<'a>,
     pub threshold_millis: u32,
-    /// Private memory for sorting, in bytes.
-    pub memory: usize,
     pub watch: &'a Watch,
 }
 
@@ -117,8 +111,20 @@ impl Finder<'_> {
     /// The families of some texts of one role, given by hashes.
     pub(crate) fn find(&self, role: u64, asked: &BTreeSet<u64>) -> Result<Families> {
         let (texts, standing) = self.texts(role)?;
-        if self.spool.bands() == 0 {
-            let mut search = Search::new(self, role, &EVERY, &texts, asked);
+        let keys_of = |band: usize| -> Result<Vec<(u64, u32)>> {
+            self.watch.check()?;
+            let of_block = |(block, standing): (usize, &Vec<Standing>)| {
+                let keys = self.spool.read(block, KEYS + band)?;
+                let of_group =
+                    |group: &Standing| (keys[group.index as usize] ^ group.mixed, group.text);
+                Ok(standing.iter().map(of_group).collect())
+            };
+            let blocks = standing.par_iter().enumerate().map(of_block);
+            Ok(blocks.collect::<Result<Vec<Vec<_>>>>()?.concat())
+        };
+        let bands = self.spool.bands();
+        if bands == 0 {
+            let search = Search::new(self, role, &EVERY, &texts, asked);
             let ids: Vec<u32> = (0..texts.rows.len() as u32).collect();
             let with = |text: u32, take: &mut dyn FnMut(&[u64], u64)| {
                 let sets = search.sets(text)?;
@@ -126,25 +132,13 @@ impl Finder<'_> {
                 Ok(())
             };
             let entries = prefix::entries(&ids, with, self.threshold_millis, self.watch)?;
-            search.add(&entries);
-            return Ok(search.run()?.0);
+            return Ok(search.run(1, |_| Ok(entries.clone()))?.0);
         }
         let mut efforts = EFFORTS.iter();
         loop {
             let effort = efforts.next().expect("the last one is returned");
-            let mut search = Search::new(self, role, effort, &texts, asked);
-            for band in 0..self.spool.bands() {
-                let of_block = |block: usize, keys: Vec<u64>| {
-                    let of_group =
-                        |group: &Standing| (keys[group.index as usize] ^ group.mixed, group.text);
-                    Ok(standing[block].iter().map(of_group).collect())
-                };
-                each_slice(self.spool, band, texts.rows.len(), self.memory, of_block, |sorted| {
-                    search.add(&sorted);
-                    Ok(())
-                })?;
-            }
-            let (families, is_well_known) = search.run()?;
+            let search = Search::new(self, role, effort, &texts, asked);
+            let (families, is_well_known) = search.run(bands, keys_of)?;
             if is_well_known || efforts.len() == 0 {
                 return Ok(families);
             }
@@ -218,18 +212,14 @@ struct Search<'a> {
     role: u64,
     effort: &'a Effort,
     texts: &'a Texts,
-    asked: Vec<bool>,
+    asked: Vec<u32>,
+    reached: Vec<bool>,
     /// The way from each text to the one that stands for all it is connected with.
     parent: Vec<u32>,
     /// How many texts are connected, of those that stand for others.
     connected: Vec<u32>,
-    /// Of a text that is left out of a bucket: one that is not.
+    /// Of a text that is left out of a bucket: one that was reached there.
     mate: Vec<u32>,
-    /// The texts of each bucket that may be linked, by hash, and where each bucket begins.
-    buckets: Vec<u32>,
-    starts: Vec<usize>,
-    /// Texts that were asked for, and buckets that they are left out of.
-    outside: Vec<(u32, u32)>,
     /// Is a text in a bucket that others are left out of?
     meets_others: Vec<bool>,
 }
@@ -242,46 +232,20 @@ impl<'a> Search<'a> {
         texts: &'a Texts,
         asked: &BTreeSet<u64>,
     ) -> Self {
+        let count = texts.hashes.len();
+        let place = |hash: &u64| texts.hashes.binary_search(hash).ok();
         Self {
             finder,
             role,
             effort,
             texts,
-            asked: texts.hashes.iter().map(|hash| asked.contains(hash)).collect(),
-            parent: (0..texts.hashes.len() as u32).collect(),
-            connected: vec![1; texts.hashes.len()],
-            mate: vec![NONE; texts.hashes.len()],
-            buckets: Vec::new(),
-            starts: vec![0],
-            outside: Vec::new(),
-            meets_others: vec![false; texts.hashes.len()],
+            asked: asked.iter().filter_map(place).map(|text| text as u32).collect(),
+            reached: vec![false; count],
+            parent: (0..count as u32).collect(),
+            connected: vec![1; count],
+            mate: vec![NONE; count],
+            meets_others: vec![false; count],
         }
-    }
-
-    /// Take in the buckets of sorted pairs of key and text.
-    fn add(&mut self, sorted: &[(u64, u32)]) {
-        for bucket in buckets(sorted) {
-            let number = self.starts.len() as u32 - 1;
-            let (inside, outside) = bucket.split_at(bucket.len().min(self.effort.texts));
-            self.buckets.extend(inside.iter().map(|&(_, text)| text));
-            self.starts.push(self.buckets.len());
-            if !outside.is_empty() {
-                for &(_, text) in inside {
-                    self.meets_others[text as usize] = true;
-                }
-            }
-            for &(_, text) in outside {
-                let mate = &mut self.mate[text as usize];
-                *mate = (*mate).min(inside[0].1);
-                if self.asked[text as usize] {
-                    self.outside.push((text, number));
-                }
-            }
-        }
-    }
-
-    fn bucket(&self, number: u32) -> &[u32] {
-        &self.buckets[self.starts[number as usize]..self.starts[number as usize + 1]]
     }
 
     fn sets(&self, text: u32) -> Result<Arc<RowSets>> {
@@ -289,91 +253,63 @@ impl<'a> Search<'a> {
     }
 
     /// The families, and whether each is whole, or well known from the texts that are linked.
-    fn run(mut self) -> Result<(Families, bool)> {
-        let mut places: Vec<(u32, u32)> = Vec::with_capacity(self.buckets.len());
-        for number in 0..self.starts.len() as u32 - 1 {
-            places.extend(self.bucket(number).iter().map(|&text| (text, number)));
-        }
-        places.par_sort_unstable();
-        let buckets_of = |text: u32| {
-            let first = places.partition_point(|&(other, _)| other < text);
-            places[first..].iter().take_while(move |&&(other, _)| other == text).map(|&(_, number)| number)
-        };
-        let mut is_linked = vec![false; self.asked.len()];
-        for &(text, _) in &places {
-            is_linked[text as usize] = true;
-        }
-        self.outside.retain(|&(text, _)| !is_linked[text as usize]);
-        self.outside.par_sort_unstable();
-        let like = self.like_outside()?;
-
-        let asked = (0..self.asked.len() as u32).filter(|&text| self.asked[text as usize]);
-        let mut reached = vec![false; self.asked.len()];
-        let mut next: Vec<u32> = asked.filter(|&text| is_linked[text as usize]).collect();
-        next.extend(like.iter().map(|&(_, other)| other));
+    /// `keys_of` gives the keys of all texts in a band.
+    fn run(
+        mut self,
+        bands: usize,
+        keys_of: impl Fn(usize) -> Result<Vec<(u64, u32)>>,
+    ) -> Result<(Families, bool)> {
+        let mut next = self.asked.clone();
         while !next.is_empty() {
-            next.sort_unstable();
-            next.dedup();
-            let mut numbers = Vec::new();
+            let mut is_next = vec![false; self.parent.len()];
             for &text in &next {
-                if !self.is_full(self.root(text)) || self.asked[text as usize] {
-                    numbers.extend(buckets_of(text));
-                }
-                reached[text as usize] = true;
+                self.reached[text as usize] = true;
+                is_next[text as usize] = true;
             }
-            numbers.par_sort_unstable();
-            numbers.dedup();
             next.clear();
-            for numbers in numbers.chunks(BUCKETS) {
-                let found: Vec<Vec<(u32, u32)>> = numbers
-                    .par_iter()
-                    .map(|&number| self.links(self.bucket(number), &reached))
-                    .collect::<Result<_>>()?;
-                for (left, right) in found.into_iter().flatten() {
-                    next.extend([left, right].iter().filter(|&&text| !reached[text as usize]));
-                    self.unite(left, right);
-                }
-            }
-            for text in 0..self.parent.len() as u32 {
-                self.root_shortened(text);
-            }
-        }
-        Ok(self.settle(&reached, &like))
-    }
-
-    /// Pairs of a text that was asked for and cannot be linked, and each linked one that it is like.
-    fn like_outside(&self) -> Result<Vec<(u32, u32)>> {
-        let texts: Vec<&[(u32, u32)]> = self.outside.chunk_by(|left, right| left.0 == right.0).collect();
-        let found: Vec<Vec<(u32, u32)>> = texts
-            .into_par_iter()
-            .map(|places| {
-                self.finder.watch.check()?;
-                let text = places[0].0;
-                let mut others: Vec<u32> =
-                    places.iter().flat_map(|&(_, number)| self.bucket(number).iter().copied()).collect();
-                others.sort_unstable();
-                others.dedup();
-                let mut like = Vec::new();
-                for other in others {
-                    if self.are_alike(text, other)? {
-                        like.push((text, other));
+            for band in 0..bands {
+                let mut entries = keys_of(band)?;
+                let of_next = entries.iter().filter(|&&(_, text)| is_next[text as usize]);
+                let wanted: HashSet<u64> = of_next.map(|&(key, _)| key).collect();
+                entries.retain(|(key, _)| wanted.contains(key));
+                entries.par_sort_unstable();
+                let all: Vec<&[(u64, u32)]> = buckets(&entries).collect();
+                for some in all.chunks(BUCKETS) {
+                    let found: Vec<Vec<(u32, u32)>> =
+                        some.par_iter().map(|bucket| self.links(bucket)).collect::<Result<_>>()?;
+                    for (left, right) in found.into_iter().flatten() {
+                        next.extend([left, right].iter().filter(|&&text| !self.reached[text as usize]));
+                        self.unite(left, right);
                     }
                 }
-                Ok(like)
-            })
-            .collect::<Result<_>>()?;
-        Ok(found.concat())
+                for bucket in all {
+                    self.note_left_out(bucket);
+                }
+                for &text in &next {
+                    self.reached[text as usize] = true;
+                }
+            }
+            next.retain(|&text| !self.is_full(self.root(text)));
+            next.sort_unstable();
+            next.dedup();
+        }
+        Ok(self.settle())
+    }
+
+    /// The texts of a bucket that were reached, and the others.
+    fn parted(&self, bucket: &[(u64, u32)]) -> (Vec<u32>, Vec<u32>) {
+        let texts = bucket.iter().map(|&(_, text)| text);
+        texts.partition(|&text| self.reached[text as usize])
     }
 
     /// Pairs of alike texts that connect the texts of one bucket with those of them that are
     /// reached, as far as they hang together and are not connected yet.
-    fn links(&self, texts: &[u32], reached: &[bool]) -> Result<Vec<(u32, u32)>> {
+    fn links(&self, bucket: &[(u64, u32)]) -> Result<Vec<(u32, u32)>> {
         self.finder.watch.check()?;
         let mut pairs = Vec::new();
         let mut parties: Vec<(u32, Vec<u32>)> = Vec::new();
-        let (first, rest): (Vec<u32>, Vec<u32>) =
-            texts.iter().partition(|&&text| reached[text as usize]);
-        for text in first.into_iter().chain(rest) {
+        let (reached, others) = self.parted(bucket);
+        for text in reached.into_iter().chain(others.into_iter().take(self.effort.texts)) {
             let root = self.root(text);
             let mut joined: Vec<usize> = Vec::new();
             for (at, (other, members)) in parties.iter().enumerate().rev().take(self.effort.parties) {
@@ -381,7 +317,7 @@ impl<'a> Search<'a> {
                     joined.push(at);
                     continue;
                 }
-                if self.is_full(*other) && !reached[text as usize] {
+                if self.is_full(*other) && !self.reached[text as usize] {
                     continue;
                 }
                 for &member in members.iter().rev().take(self.effort.members) {
@@ -398,11 +334,27 @@ impl<'a> Search<'a> {
                 party.extend(parties.remove(at).1); // the last first, so that places hold
             }
             party.push(text);
-            if !is_alone || reached[text as usize] {
+            if !is_alone || self.reached[text as usize] {
                 parties.push((root, party));
             }
         }
         Ok(pairs)
+    }
+
+    /// Remember the texts of a bucket that were not compared, with one that was reached.
+    fn note_left_out(&mut self, bucket: &[(u64, u32)]) {
+        let (reached, others) = self.parted(bucket);
+        let first = reached[0];
+        let is_full = self.is_full(self.root(first));
+        let looked_at = if is_full { 0 } else { others.len().min(self.effort.texts) };
+        for &text in &others[looked_at..] {
+            self.mate[text as usize] = self.mate[text as usize].min(first);
+        }
+        if looked_at < others.len() {
+            for text in reached {
+                self.meets_others[text as usize] = true;
+            }
+        }
     }
 
     fn are_alike(&self, text: u32, other: u32) -> Result<bool> {
@@ -442,43 +394,40 @@ impl<'a> Search<'a> {
     }
 
     /// Number the families of three texts and more, and tell that of each text that was asked for.
-    /// `like` are pairs of one that is not linked and those that it is like.
-    fn settle(self, reached: &[bool], like: &[(u32, u32)]) -> (Families, bool) {
+    fn settle(self) -> (Families, bool) {
         let mut parties: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        for text in (0..self.parent.len() as u32).filter(|&text| reached[text as usize]) {
+        for text in (0..self.parent.len() as u32).filter(|&text| self.reached[text as usize]) {
             parties.entry(self.root(text)).or_default().push(text);
         }
         let mut list: Vec<Family> = Vec::new();
-        let mut family_of: HashMap<u32, u32> = HashMap::new();
+        let mut family_of = vec![NONE; self.parent.len()];
         let mut is_well_known = true;
         for texts in parties.into_values().filter(|texts| texts.len() >= LEAST) {
-            let number = list.len() as u32;
             is_well_known &=
                 texts.len() >= KNOWN || !texts.iter().any(|&text| self.meets_others[text as usize]);
-            family_of.extend(texts.iter().map(|&text| (text, number)));
+            for &text in &texts {
+                family_of[text as usize] = list.len() as u32;
+            }
+            let members = texts.iter().take(MEMBERS);
             list.push(Family {
-                members: texts.iter().take(MEMBERS).map(|&text| self.texts.rows[text as usize]).collect(),
-                texts: texts.len() as u32,
-                rows: texts.iter().map(|&text| self.texts.rows_of[text as usize]).sum(),
+                members: members.map(|&text| self.texts.rows[text as usize]).collect(),
+                texts: 0,
+                rows: 0,
             });
         }
-        let mut of_text: HashMap<u64, Option<u32>> = HashMap::new();
-        for (text, _) in self.asked.iter().enumerate().filter(|(_, asked)| **asked) {
-            let family = family_of.get(&(text as u32)).copied();
-            of_text.insert(self.texts.hashes[text], family);
-        }
-        for pairs in like.chunk_by(|left, right| left.0 == right.0) {
-            let families = pairs.iter().filter_map(|(_, other)| family_of.get(other).copied());
-            let largest = families.min_by_key(|&number| (Reverse(list[number as usize].texts), number));
-            of_text.insert(self.texts.hashes[pairs[0].0 as usize], largest);
-        }
-        for (text, &mate) in self.mate.iter().enumerate() {
-            let is_counted = family_of.contains_key(&(text as u32));
-            if let (false, Some(&number)) = (is_counted, family_of.get(&mate)) {
-                list[number as usize].texts += 1;
-                list[number as usize].rows += self.texts.rows_of[text];
+        for (text, &rows) in self.texts.rows_of.iter().enumerate() {
+            let mut family = family_of[text];
+            if family == NONE && self.mate[text] != NONE {
+                family = family_of[self.mate[text] as usize];
+            }
+            if let Some(family) = list.get_mut(family as usize) {
+                family.texts += 1;
+                family.rows += rows;
             }
         }
+        let family = |text: u32| Some(family_of[text as usize]).filter(|&family| family != NONE);
+        let of_asked = |&text: &u32| (self.texts.hashes[text as usize], family(text));
+        let of_text = self.asked.iter().map(of_asked).collect();
         (Families { of_text, list }, is_well_known)
     }
 }

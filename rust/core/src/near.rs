@@ -106,7 +106,6 @@ impl Near<'_> {
                 is_compared: &is_compared,
                 cache: &cache,
                 threshold_millis: settings.threshold_millis,
-                memory,
                 watch: self.watch,
             },
             families: HashMap::new(),

@@ -61,11 +61,10 @@ impl Spool {
     /// Write the groups of one block of rows; `columns` are equally long.
     pub(crate) fn write(&self, block: usize, columns: &[Vec<u64>]) -> Result<()> {
         debug_assert_eq!(columns.len(), self.columns);
-        let bytes: Vec<u8> = columns
-            .iter()
-            .flatten()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
+        let mut bytes = Vec::with_capacity(columns[0].len() * columns.len() * size_of::<u64>());
+        for value in columns.iter().flatten() {
+            bytes.extend_from_slice(&value.to_le_bytes());
+        }
         let start = self.end.fetch_add(bytes.len() as u64, Relaxed);
         self.file
             .write_all_at(&bytes, start)
