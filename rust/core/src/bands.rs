@@ -189,7 +189,8 @@ mod tests {
         let key = |band: usize, row: usize| mix((row * 7 % 500 + 1000 * band) as u64);
         let rows = |block: usize| block * 1000..(block + 1) * 1000;
         for block in (0..BLOCKS).rev() {
-            let mut columns: Vec<Vec<u64>> = vec![rows(block).map(|row| row as u64).collect(); KEYS];
+            let mut columns: Vec<Vec<u64>> =
+                vec![rows(block).map(|row| row as u64).collect(); KEYS];
             for band in 0..2 {
                 columns.push(rows(block).map(|row| key(band, row)).collect());
             }
@@ -215,7 +216,9 @@ mod tests {
                 let of_block = |block, keys: Vec<u64>| {
                     let rows = spool.read(block, crate::spool::ROW)?;
                     let entries = keys.into_iter().zip(rows.into_iter().map(|row| row as u32));
-                    Ok(entries.filter(|&(_, row)| is_compared(row as usize)).collect())
+                    Ok(entries
+                        .filter(|&(_, row)| is_compared(row as usize))
+                        .collect())
                 };
                 each_slice(&spool, band, BLOCKS * 1000, memory, of_block, |sorted| {
                     building.add_all(&sorted)

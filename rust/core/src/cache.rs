@@ -66,7 +66,11 @@ impl<'a> SetCache<'a> {
     pub(crate) fn read(&self, row: u32) -> Result<RowSets> {
         let mut buffer = Vec::new();
         let read = self.corpus.read_again(row as usize, &mut buffer)?;
-        let idle = || self.shinglers.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = || {
+            self.shinglers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
         let mut shingler = idle().pop().unwrap_or_default();
         let sets = shingler.sets(&read.parts, self.shingling);
         idle().push(shingler);

@@ -122,8 +122,9 @@ impl Proposer<'_> {
                 }
                 let sets = self.sets(&asked)?;
                 let groups = sets.iter().flat_map(|sets| &sets.groups);
-                let mut shingles: Vec<u64> =
-                    groups.flat_map(|group| group.shingles.iter().copied()).collect();
+                let mut shingles: Vec<u64> = groups
+                    .flat_map(|group| group.shingles.iter().copied())
+                    .collect();
                 shingles.sort_unstable();
                 let same = shingles.chunk_by(|left, right| left == right);
                 let common = same.filter(|same| same.len() * 2 > asked.len());
@@ -156,12 +157,18 @@ impl Proposer<'_> {
         for group in sets.iter().flat_map(|sets| &sets.groups) {
             by_role.entry(group.salt).or_default().push(group);
         }
-        let of_role = |(role, groups): (u64, Vec<&Group>)| (role, Consensus::new(groups.into_iter()));
+        let of_role =
+            |(role, groups): (u64, Vec<&Group>)| (role, Consensus::new(groups.into_iter()));
         Ok(by_role.into_iter().map(of_role).collect())
     }
 
     /// Buckets of rows that are alike in what is outside of templates.
-    fn by_left_over(&self, rows: usize, templates: Templates, building: &mut Building) -> Result<()> {
+    fn by_left_over(
+        &self,
+        rows: usize,
+        templates: Templates,
+        building: &mut Building,
+    ) -> Result<()> {
         let mut ranks = templates.rows;
         ranks.par_sort_unstable();
         let left_over = LeftOver {
@@ -174,28 +181,33 @@ impl Proposer<'_> {
         let raised = self.threshold_millis + (1000 - self.threshold_millis) / 4;
         let banding = Banding::for_threshold(raised).expect("there is one for a greater threshold");
         let spool = Spool::new(self.folder, banding.bands)?;
-        ranks.par_chunks(BLOCK).enumerate().try_for_each(|(block, ranks)| {
-            let mut columns = vec![Vec::new(); KEYS + banding.bands];
-            for &rank in ranks {
-                self.watch.check()?;
-                let sets = self.cache.read(self.walk.row(rank))?;
-                let mut signature = MinHash::empty();
-                self.minhash
-                    .add(&mut signature, &left_over.of(&sets));
-                columns[ROW].push(u64::from(rank));
-                for (column, key) in columns[KEYS..].iter_mut().zip(banding.keys(&signature)) {
-                    column.push(key ^ mix(sets.class));
+        ranks
+            .par_chunks(BLOCK)
+            .enumerate()
+            .try_for_each(|(block, ranks)| {
+                let mut columns = vec![Vec::new(); KEYS + banding.bands];
+                for &rank in ranks {
+                    self.watch.check()?;
+                    let sets = self.cache.read(self.walk.row(rank))?;
+                    let mut signature = MinHash::empty();
+                    self.minhash.add(&mut signature, &left_over.of(&sets));
+                    columns[ROW].push(u64::from(rank));
+                    for (column, key) in columns[KEYS..].iter_mut().zip(banding.keys(&signature)) {
+                        column.push(key ^ mix(sets.class));
+                    }
                 }
-            }
-            for column in &mut columns[ROW + 1..KEYS] {
-                column.resize(ranks.len(), 0);
-            }
-            spool.write(block, &columns)
-        })?;
+                for column in &mut columns[ROW + 1..KEYS] {
+                    column.resize(ranks.len(), 0);
+                }
+                spool.write(block, &columns)
+            })?;
         for band in 0..banding.bands {
             let of_block = |block: usize, keys: Vec<u64>| {
                 let ranks = spool.read(block, ROW)?.into_iter();
-                Ok(keys.into_iter().zip(ranks.map(|rank| rank as u32)).collect())
+                Ok(keys
+                    .into_iter()
+                    .zip(ranks.map(|rank| rank as u32))
+                    .collect())
             };
             each_slice(&spool, band, rows, self.memory, of_block, |sorted| {
                 building.add_all(&sorted)
@@ -244,7 +256,10 @@ impl LeftOver {
             let consensus = self.consensus.get(&role);
             let (mut covered_until, mut place) = (0, Place::Template);
             for (at, &token) in tokens.iter().enumerate() {
-                if shingles.next().is_some_and(|shingle| self.templates.contains(&shingle)) {
+                if shingles
+                    .next()
+                    .is_some_and(|shingle| self.templates.contains(&shingle))
+                {
                     covered_until = at + self.ngram;
                 }
                 if at < covered_until {

@@ -151,7 +151,11 @@ impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
         let (mut removal, mut tally) = (None, Tally::default());
         let mut others = candidates.kept(rank);
         others.retain(|&other| self.may_be_alike(rank, other));
-        let sets = if others.is_empty() { None } else { Some((self.sets)(row)?) };
+        let sets = if others.is_empty() {
+            None
+        } else {
+            Some((self.sets)(row)?)
+        };
         for (other, sets) in others.into_iter().zip(sets.iter().cycle()) {
             self.watch.check()?;
             let kept = self.walk.row(other);
@@ -211,7 +215,9 @@ impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
                 self.watch.check()?;
                 match self.judge.compare(sets_of(at), sets_of(other))? {
                     Verdict::Different => {}
-                    verdict @ (Verdict::Apart(_) | Verdict::Open(_)) => apart.push((other, verdict)),
+                    verdict @ (Verdict::Apart(_) | Verdict::Open(_)) => {
+                        apart.push((other, verdict));
+                    }
                     Verdict::Duplicate { overlap, edits } => {
                         let neighbour = Some((position, overlap, edits));
                         return Ok(Next { neighbour, apart });
@@ -237,7 +243,9 @@ impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
                     let kept = self.walk.row(open[other]);
                     match verdict {
                         _ if !settled.is_kept[other] => {}
-                        Verdict::Apart(apart) => settled.tally.kept_apart(Pair { row, kept, apart }),
+                        Verdict::Apart(apart) => {
+                            settled.tally.kept_apart(Pair { row, kept, apart });
+                        }
                         Verdict::Open(text) => {
                             settled.tally.asked.insert(text);
                         }

@@ -161,8 +161,12 @@ impl Consensus {
     }
 
     fn count_after(&self, context: &[u64]) -> (usize, Vec<u64>) {
-        let first = self.places.partition_point(|&(token, _)| token < context[0]);
-        let of_token = self.places[first..].iter().take_while(|(token, _)| *token == context[0]);
+        let first = self
+            .places
+            .partition_point(|&(token, _)| token < context[0]);
+        let of_token = self.places[first..]
+            .iter()
+            .take_while(|(token, _)| *token == context[0]);
         let mut goes_on: Vec<(u64, u32)> = Vec::new();
         for &(_, at) in of_token {
             let at = at as usize;
@@ -237,7 +241,11 @@ pub(crate) fn difference(
         return (None, 0);
     }
     let hunks = hunks(left, right);
-    if numbers_matter && hunks.iter().any(|hunk| differ_in_numbers(left, right, hunk)) {
+    if numbers_matter
+        && hunks
+            .iter()
+            .any(|hunk| differ_in_numbers(left, right, hunk))
+    {
         return (Some(Difference::Numbers), 0);
     }
     let mut edits = 0;
@@ -252,7 +260,11 @@ pub(crate) fn difference(
 
 fn differ_in_numbers(left: &[u64], right: &[u64], hunk: &Hunk) -> bool {
     let numbers = |tokens: &[u64]| {
-        let mut numbers: Vec<u64> = tokens.iter().copied().filter(|&token| is_number(token)).collect();
+        let mut numbers: Vec<u64> = tokens
+            .iter()
+            .copied()
+            .filter(|&token| is_number(token))
+            .collect();
         numbers.sort_unstable();
         numbers
     };

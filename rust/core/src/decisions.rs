@@ -7,8 +7,8 @@ use crate::bands::Banding;
 use crate::corpus::Corpus;
 use crate::dedup::Numbers;
 use crate::error::Problem;
-use crate::judge::Rule;
 use crate::jsonl::Shard;
+use crate::judge::Rule;
 use crate::shingles::Shingling;
 use crate::watch::Stage;
 
@@ -161,7 +161,9 @@ impl Decisions {
         let of_shard = |shard: &Shard| {
             let mut fates = Fates::default();
             let rows = shard.first_row..shard.first_row + shard.rows;
-            self.state[rows].iter().for_each(|&state| fates.count(state));
+            self.state[rows]
+                .iter()
+                .for_each(|&state| fates.count(state));
             fates
         };
         self.corpus.rows.shards.iter().map(of_shard).collect()

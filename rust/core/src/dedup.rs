@@ -4,8 +4,6 @@
 //! writes the band keys of its signature to the spool. Everything after works on columns over rows,
 //! and goes back to the text only to verify.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -16,7 +14,7 @@ use rayon::prelude::*;
 use crate::bands::Banding;
 use crate::cluster::Removal;
 use crate::corpus::{Corpus, Reading};
-use crate::decisions::{Counts, Decisions, Fates, State};
+use crate::decisions::{Counts, Decisions, State};
 use crate::error::{Error, Result};
 use crate::exact::{Secret, duplicates};
 use crate::format::Format;
@@ -29,11 +27,7 @@ use crate::read::{BLOCK, Block, Columns, Oddities, Reader, Scratch, breaks_its_f
 use crate::rest;
 use crate::shingles::{Alike, Shingling};
 use crate::spool::Spool;
-use crate::value::Value;
 use crate::watch::{Stage, Watch};
-
-/// Rows whose labels are read at a time.
-const LABELLED: usize = 1 << 16;
 
 /// With fewer rows, recall is exact unless asked otherwise.
 const FEW: usize = 5000;
@@ -312,15 +306,18 @@ impl Decisions {
         let has_parts = columns.has_parts.par_chunks_mut(BLOCK);
         let mut scores: Vec<&mut [u64]> = columns.scores.chunks_mut(BLOCK).collect();
         scores.resize_with(self.state.len().div_ceil(BLOCK), Default::default);
-        let blocks = hashes.zip(sizes).zip(has_parts).zip(scores).enumerate().map(
-            |(block, (((hashes, sizes), has_parts), scores))| Block {
+        let blocks = hashes
+            .zip(sizes)
+            .zip(has_parts)
+            .zip(scores)
+            .enumerate()
+            .map(|(block, (((hashes, sizes), has_parts), scores))| Block {
                 first_row: block * BLOCK,
                 hashes,
                 sizes,
                 has_parts,
                 scores,
-            },
-        );
+            });
         let odd: Vec<Oddities> = blocks
             .map_init(Scratch::default, |scratch, mut block| {
                 reader.block(&mut block, scratch)
@@ -370,12 +367,7 @@ impl Decisions {
     }
 
     /// Mark exact duplicates; pairs of a copy and the one of its kind that comes first.
-    fn exact(
-        &mut self,
-        columns: &Columns,
-        walk: &Walk,
-        watch: &Watch,
-    ) -> Result<Vec<(u32, u32)>> {
+    fn exact(&mut self, columns: &Columns, walk: &Walk, watch: &Watch) -> Result<Vec<(u32, u32)>> {
         let judged = (0..self.state.len())
             .filter(|&row| columns.has_parts[row] && self.state[row] == State::Kept);
         let entries = judged
@@ -399,37 +391,6 @@ impl Decisions {
             self.witness[*copy as usize] = *first;
         }
         Ok(copies)
-    }
-
-    /// Count the fates of rows by the value of a top-level field.
-    fn by_label(&self, field: &str, watch: &Watch) -> Result<Vec<(String, Fates)>> {
-        let is_field = |(key, _): &(Cow<[u8]>, Value)| **key == *field.as_bytes();
-        let of_row = |buffer: &mut Vec<u8>, row: usize| -> Result<Option<String>> {
-            watch.check()?;
-            if self.state[row] == State::Quarantined {
-                return Ok(None);
-            }
-            let read = self.corpus.read_again(row, buffer)?;
-            let value = read.object.members().filter(is_field).last();
-            let value = value.map(|(_, value)| value).filter(|value| !value.is_null());
-            let text = |value: Value| value.text().unwrap_or(Cow::Borrowed(value.raw())).into_owned();
-            Ok(value.map(|value| String::from_utf8_lossy(&text(value)).into_owned()))
-        };
-        let mut labels: BTreeMap<String, Fates> = BTreeMap::new();
-        for first in (0..self.state.len()).step_by(LABELLED) {
-            let rows = first..self.state.len().min(first + LABELLED);
-            let found: Vec<Option<String>> = rows
-                .clone()
-                .into_par_iter()
-                .map_init(Vec::new, of_row)
-                .collect::<Result<_>>()?;
-            for (row, label) in rows.zip(found) {
-                if let Some(label) = label {
-                    labels.entry(label).or_default().count(self.state[row]);
-                }
-            }
-        }
-        Ok(labels.into_iter().collect())
     }
 
     fn differ_elsewhere(&self, watch: &Watch) -> Result<u64> {

@@ -130,7 +130,11 @@ impl<'t> Matcher<'t> {
             }
             self.budget -= places.len();
             for &at in places {
-                let length = if at > within.right.start { before[at] } else { 0 } + 1;
+                let length = if at > within.right.start {
+                    before[at]
+                } else {
+                    0
+                } + 1;
                 now[at + 1] = length;
                 if length > best {
                     (best, best_end) = (length, (at_left + 1, at + 1));

@@ -15,7 +15,7 @@ use hashbrown::HashMap;
 
 use crate::consensus::{Consensus, Difference, difference};
 use crate::error::Result;
-use crate::families::{Families, Finder, of_role};
+use crate::families::{Families, Finder, Membership, of_role};
 use crate::shingles::RowSets;
 use crate::verify::{Overlap, by_group, near_duplicate};
 
@@ -92,7 +92,10 @@ impl Shelf {
 
 impl Judge<'_> {
     /// Find the families of texts that pairs have asked for.
-    pub(crate) fn find_families(&mut self, asked: impl IntoIterator<Item = (u64, u64)>) -> Result<()> {
+    pub(crate) fn find_families(
+        &mut self,
+        asked: impl IntoIterator<Item = (u64, u64)>,
+    ) -> Result<()> {
         for (role, text) in asked {
             self.asked.entry(role).or_default().insert(text);
         }
@@ -114,7 +117,11 @@ impl Judge<'_> {
             return Ok(Verdict::Duplicate { overlap, edits });
         }
         for group in &row.groups {
-            let other = earlier.groups.iter().enumerate().find(|(_, other)| other.role == group.role);
+            let other = earlier
+                .groups
+                .iter()
+                .enumerate()
+                .find(|(_, other)| other.role == group.role);
             let (at, other) = other.expect("alike rows have the same roles");
             if group.text == other.text {
                 continue; // equal, or without tokens and equal as they stand
@@ -123,10 +130,11 @@ impl Judge<'_> {
             if self.consensus {
                 let role = group.salt;
                 let families = self.families.get(&role);
-                let Some(known) = families.and_then(|families| families.of(group)) else {
-                    return Ok(Verdict::Open((role, group.text)));
-                };
-                family = known.map(|number| (role, number));
+                match families.map_or(Membership::Unknown, |families| families.of(group)) {
+                    Membership::Unknown => return Ok(Verdict::Open((role, group.text))),
+                    Membership::Alone => {}
+                    Membership::Of(number) => family = Some((role, number)),
+                }
             }
             let consensus = family.map(|id| self.consensus(id)).transpose()?;
             let (difference, edited) = difference(
@@ -161,10 +169,13 @@ impl Judge<'_> {
         let Some(overlaps) = by_group(row, earlier) else {
             return Verdict::Different;
         };
-        let least = overlaps
-            .iter()
-            .enumerate()
-            .reduce(|least, next| if next.1.is_less_than(*least.1) { next } else { least });
+        let least = overlaps.iter().enumerate().reduce(|least, next| {
+            if next.1.is_less_than(*least.1) {
+                next
+            } else {
+                least
+            }
+        });
         let Some((group, &overlap)) = least else {
             return Verdict::Different;
         };
@@ -190,7 +201,11 @@ impl Judge<'_> {
 
     /// The consensus of a family.
     pub(crate) fn consensus(&self, id: FamilyId) -> Result<Arc<Consensus>> {
-        let held = self.shelf.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self
+            .shelf
+            .held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(consensus) = held.0.get(&id) {
             return Ok(Arc::clone(consensus));
         }
@@ -203,7 +218,11 @@ impl Judge<'_> {
             .collect::<Result<_>>()?;
         let groups = sets.iter().map(|sets| of_role(sets, role));
         let consensus = Arc::new(Consensus::new(groups));
-        let mut held = self.shelf.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self
+            .shelf
+            .held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if held.1 + consensus.bytes() > self.shelf.bytes {
             *held = Default::default();
         }

@@ -5,10 +5,13 @@
 //!   read    json, parts       every row validated, its text found by format and role
 //!           tokens, shingles  texts as sets of hashed word n-grams
 //!           key_role          the role in which rows differ most proposes candidates
-//!           minhash, bands    its signature as band keys, spooled
+//!           minhash, bands    its signature as band keys, in the spool
 //!   exact                     first row of each content, compared byte for byte
-//!   bands                     buckets of rows that may be alike
-//!   cluster, verify           keep-first over exact similarities, in integers
+//!   near    candidates        pairs that may be alike: buckets of bands, or of rare shingles (prefix)
+//!           verify, judge     exact similarities, in integers; which differences are content
+//!           families, search  texts that hang together
+//!           consensus, hunks  what they have in common: slots and edits
+//!           cluster           keep-first, in order of priority
 //!   copy                      rows to kept, removed, quarantine; a line for each that is not kept
 //! ```
 //!
@@ -33,6 +36,7 @@ mod json;
 mod jsonl;
 mod judge;
 mod key_role;
+mod labels;
 mod minhash;
 mod near;
 mod parts;
@@ -40,6 +44,7 @@ mod prefix;
 mod priority;
 mod read;
 mod rest;
+mod search;
 mod shingles;
 mod source;
 mod spool;
@@ -53,7 +58,7 @@ mod watch;
 
 pub use bands::Banding;
 pub use corpus::{Corpus, Read, Reading, texts_of};
-pub use decisions::{Counts, Decisions, Fates, FamilySummary, PairSummary, State, Verdict};
+pub use decisions::{Counts, Decisions, FamilySummary, Fates, PairSummary, State, Verdict};
 pub use dedup::{Method, Numbers, Recall, Settings, decide};
 pub use error::{Error, Problem, Result};
 pub use format::{Format, Layout, PartRule, RoleRule, RuleKind};

@@ -70,9 +70,8 @@ impl Near<'_> {
     pub(crate) fn run(&self) -> Result<(Vec<Removal>, Told)> {
         let (settings, decisions) = (self.settings, self.decisions);
         let (rows, shingling) = (decisions.state.len(), decisions.shingling);
-        let is_compared = |row: u32| {
-            self.sizes[row as usize] > 0 && decisions.state[row as usize] == State::Kept
-        };
+        let is_compared =
+            |row: u32| self.sizes[row as usize] > 0 && decisions.state[row as usize] == State::Kept;
         let consensus = shingling.alike == Alike::Consensus;
         let numbers = decisions.numbers == Numbers::Distinct;
         let shingling = Shingling {
@@ -140,7 +139,11 @@ impl Near<'_> {
         let first_row = |id: &FamilyId| of(id).members.iter().min().copied();
         ids.sort_by_cached_key(|id| {
             let family = of(id);
-            (std::cmp::Reverse((family.rows, family.texts)), first_row(id), id.0)
+            (
+                std::cmp::Reverse((family.rows, family.texts)),
+                first_row(id),
+                id.0,
+            )
         });
         ids.truncate(FAMILIES);
         ids.iter()
@@ -150,7 +153,10 @@ impl Near<'_> {
                 let mut best: Option<(usize, String)> = None;
                 for &row in family.members.iter().take(MODELS) {
                     let mut buffer = Vec::new();
-                    let read = self.decisions.corpus.read_again(row as usize, &mut buffer)?;
+                    let read = self
+                        .decisions
+                        .corpus
+                        .read_again(row as usize, &mut buffer)?;
                     let texts = read.parts.list.iter().filter(|part| !part.opaque);
                     let texts: Vec<&[u8]> = texts
                         .filter(|part| xxhash_rust::xxh3::xxh3_64(part.role.as_bytes()) == id.0)

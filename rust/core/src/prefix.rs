@@ -52,7 +52,11 @@ pub(crate) fn entries(
             if prefix < ordered.len() {
                 ordered.select_nth_unstable(prefix);
             }
-            keys.extend(ordered[..prefix.min(ordered.len())].iter().map(|&(_, element)| (element ^ class, id)));
+            keys.extend(
+                ordered[..prefix.min(ordered.len())]
+                    .iter()
+                    .map(|&(_, element)| (element ^ class, id)),
+            );
         })?;
         Ok(keys)
     };

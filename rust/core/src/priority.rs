@@ -30,7 +30,8 @@ impl Priority {
                 let is_field = |(key, _): &(Cow<[u8]>, _)| **key == *field.as_bytes();
                 let (_, value) = row.object.members().filter(is_field).last()?;
                 let number = std::str::from_utf8(value.raw()).ok()?;
-                let begins = number.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+                let begins =
+                    number.starts_with(|first: char| first == '-' || first.is_ascii_digit());
                 begins.then(|| number.parse().ok().map(ordered)).flatten()
             }
         }
@@ -40,7 +41,11 @@ impl Priority {
 /// Integers in the order of finite numbers and infinities, all above 0; -0 is 0.
 fn ordered(number: f64) -> u64 {
     let bits = (number + 0.0).to_bits();
-    if bits >> 63 == 0 { bits | 1 << 63 } else { !bits }
+    if bits >> 63 == 0 {
+        bits | 1 << 63
+    } else {
+        !bits
+    }
 }
 
 /// The rows of a corpus in the order in which they are walked.
@@ -90,8 +95,21 @@ mod tests {
 
     #[test]
     fn scores_are_ordered_as_their_numbers() {
-        let numbers = [f64::NEG_INFINITY, -1e300, -1.5, -0.0, 1e-300, 1.0, 2.0, f64::INFINITY];
-        assert!(numbers.map(ordered).is_sorted_by(|left, right| left < right));
+        let numbers = [
+            f64::NEG_INFINITY,
+            -1e300,
+            -1.5,
+            -0.0,
+            1e-300,
+            1.0,
+            2.0,
+            f64::INFINITY,
+        ];
+        assert!(
+            numbers
+                .map(ordered)
+                .is_sorted_by(|left, right| left < right)
+        );
         assert_eq!(ordered(-0.0), ordered(0.0));
         assert!(ordered(f64::NEG_INFINITY) > 0);
     }

@@ -135,7 +135,9 @@ impl Shingler {
         sets: &mut RowSets,
     ) {
         let salt = salt(role);
-        let raw = texts.clone().fold(salt, |seed, text| xxh3_64_with_seed(text, seed));
+        let raw = texts
+            .clone()
+            .fold(salt, |seed, text| xxh3_64_with_seed(text, seed));
         if let Some(known) = self.memory.find(raw, texts.clone()) {
             sets.has_tokens |= known.text != 0;
             sets.groups.push(Arc::clone(known));
@@ -167,7 +169,11 @@ impl Shingler {
             role: role.cloned(),
             shingles,
             text: if has_tokens { all(&self.tokens) } else { 0 },
-            tokens: if keeps_tokens { self.tokens.clone() } else { Vec::new() },
+            tokens: if keeps_tokens {
+                self.tokens.clone()
+            } else {
+                Vec::new()
+            },
             keys: OnceLock::new(),
             salt,
         });
@@ -177,6 +183,9 @@ impl Shingler {
     }
 }
 
+/// The texts of one group.
+type Texts = Vec<Box<[u8]>>;
+
 /// Texts that come back, as system prompts and labels do, and their groups.
 ///
 /// A text is remembered when it is met for the second time, so that those that are met once, which
@@ -185,7 +194,7 @@ impl Shingler {
 struct Memory {
     /// Hashes of texts that were met lately, each in a place of its own.
     met: Vec<u64>,
-    known: HashMap<u64, (Vec<Box<[u8]>>, Arc<Group>)>,
+    known: HashMap<u64, (Texts, Arc<Group>)>,
     bytes: usize,
 }
 
@@ -207,7 +216,7 @@ impl Memory {
         if std::mem::replace(place, raw) != raw {
             return;
         }
-        let texts: Vec<Box<[u8]>> = texts.map(Box::from).collect();
+        let texts: Texts = texts.map(Box::from).collect();
         let length: usize = texts.iter().map(|text| text.len()).sum();
         let bytes = 256 + length + 8 * (group.shingles.len() + group.tokens.len());
         if self.bytes + bytes > Self::ROOM {
@@ -262,11 +271,16 @@ pub(crate) fn ngrams(tokens: &[u64], ngram: usize, salt: u64) -> impl Iterator<I
     } else {
         head.iter().copied().fold(0, roll)
     };
-    let rolled = tokens.iter().zip(rest).scan(first, move |hash, (&leaves, &enters)| {
-        *hash = roll(*hash, enters).wrapping_sub(leaves.wrapping_mul(leading));
-        Some(*hash)
-    });
-    std::iter::once(first).chain(rolled).map(move |hash| mix(hash ^ salt))
+    let rolled = tokens
+        .iter()
+        .zip(rest)
+        .scan(first, move |hash, (&leaves, &enters)| {
+            *hash = roll(*hash, enters).wrapping_sub(leaves.wrapping_mul(leading));
+            Some(*hash)
+        });
+    std::iter::once(first)
+        .chain(rolled)
+        .map(move |hash| mix(hash ^ salt))
 }
 
 /// A bijection of 64 bits in which every bit of the input moves every bit of the output (Stafford's

@@ -87,8 +87,7 @@ impl Spool {
 
     /// One column of one block.
     pub(crate) fn read(&self, block: usize, column: usize) -> Result<Vec<u64>> {
-        let (start, groups) =
-            self.blocks.lock().unwrap_or_else(PoisonError::into_inner)[block];
+        let (start, groups) = self.blocks.lock().unwrap_or_else(PoisonError::into_inner)[block];
         let mut bytes = vec![0; groups * size_of::<u64>()];
         let start = start + (column * bytes.len()) as u64;
         self.file

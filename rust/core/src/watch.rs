@@ -63,7 +63,11 @@ impl Watch {
         let lap = |(stage, lap): (Stage, &Lap)| {
             let total = lap.total.load(Relaxed);
             let is_done = (stage as u8) < last;
-            let done = if is_done { total } else { lap.done.load(Relaxed) };
+            let done = if is_done {
+                total
+            } else {
+                lap.done.load(Relaxed)
+            };
             (stage, done, total)
         };
         begun.map(lap).collect()
