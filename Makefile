@@ -51,6 +51,7 @@ bench: .venv/.native .venv/.group-bench
 	$(BIN)/python benches/compare.py
 
 nightly: .venv/.native .venv/.group-test | tools
+	cargo test --workspace --locked --release -- --ignored
 	CURATEKIT_CORPORA=2000 $(BIN)/python -m pytest -m '' --timeout 3600
 	$(BIN)/python tests/planted.py
 

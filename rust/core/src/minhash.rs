@@ -138,6 +138,7 @@ impl Wide {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bands::Banding;
 
     #[test]
     fn every_instruction_set_gives_the_same_signature() {
@@ -166,34 +167,98 @@ mod tests {
         }
     }
 
-    /// At least 10^5 slots, so that chance alone moves the rms of z by less than 0.03 once in 10^8.
+    /// A frozen signature: it may only change with the version of the text rules.
+    #[test]
+    fn a_signature_is_for_ever() {
+        let shingles: Vec<u64> = (1..=100).map(mix).collect();
+        let mut signature = MinHash::empty();
+        MinHash::new(7).add(&mut signature, &shingles);
+        assert_eq!(
+            signature[..4],
+            [35_119_965, 58_369_032, 39_331_470, 206_368_073]
+        );
+        let all = signature
+            .iter()
+            .fold(0, |hash, &slot| mix(hash ^ u64::from(slot)));
+        assert_eq!(all, 0x2959_3E3A_2D5C_353D);
+    }
+
+    /// Signatures of `trials` pairs of sets of `size` elements, `shared` of them in both; the
+    /// functions and the elements are new for each.
+    fn pairs(size: u64, shared: u64, trials: u64) -> impl Iterator<Item = (Signature, Signature)> {
+        (0..trials).map(move |trial| {
+            let hash = MinHash::new(mix(trial ^ size << 40));
+            let element = |at: u64| mix(mix(trial ^ size << 32).wrapping_add(at));
+            let one: Vec<u64> = (0..size).map(element).collect();
+            let two: Vec<u64> = (size - shared..2 * size - shared).map(element).collect();
+            let (mut left, mut right) = (MinHash::empty(), MinHash::empty());
+            hash.add(&mut left, &one);
+            hash.add(&mut right, &two);
+            (left, right)
+        })
+    }
+
+    /// Slots agree as often as the sets are alike, and independently of one another: bias below
+    /// 0.002, and the root of the mean square of z within 0.97 and 1.03.
+    fn check_estimate(size: u64, shared: u64, trials: u64) {
+        let similarity = shared as f64 / (2 * size - shared) as f64;
+        let error = (similarity * (1.0 - similarity) / SLOTS as f64).sqrt();
+        let (mut sum, mut squares) = (0.0, 0.0);
+        for (left, right) in pairs(size, shared, trials) {
+            let agreed = left
+                .iter()
+                .zip(&right)
+                .filter(|(left, right)| left == right);
+            let z = (agreed.count() as f64 / SLOTS as f64 - similarity) / error;
+            sum += z;
+            squares += z * z;
+        }
+        let bias = sum / trials as f64 * error;
+        let spread = (squares / trials as f64).sqrt();
+        assert!(bias.abs() < 0.002, "{size}: bias {bias}");
+        assert!((0.97..=1.03).contains(&spread), "{size}: rms z {spread}");
+    }
+
     #[test]
     fn slots_agree_as_often_as_the_sets_are_alike() {
-        for (size, shared) in [(5_u64, 4_u64), (30, 20), (300, 150), (1000, 900)] {
+        for (size, shared) in [(5, 4), (10, 5), (30, 20), (100, 80)] {
+            check_estimate(size, shared, 6000);
+        }
+    }
+
+    #[test]
+    #[ignore = "long: run by `make nightly`"]
+    fn slots_of_large_sets_agree_as_often_too() {
+        check_estimate(1000, 900, 6000);
+        check_estimate(100_000, 80_000, 3000);
+    }
+
+    /// How often two signatures agree in as many bands as are asked for, against the formula: within
+    /// five standard errors, once in two million by chance.
+    #[test]
+    fn bands_agree_as_often_as_they_should() {
+        const TRIALS: u64 = 4000;
+        for (size, shared) in [(30, 26), (30, 20), (90, 80), (90, 55)] {
             let similarity = shared as f64 / (2 * size - shared) as f64;
-            let trials = 1500_u64;
-            let mut agreed = 0_usize;
-            for trial in 0..trials {
-                let hash = MinHash::new(trial);
-                let element = |at: u64| mix((trial << 32) | ((size << 16) + at));
-                let one: Vec<u64> = (0..size).map(element).collect();
-                let two: Vec<u64> = (size - shared..2 * size - shared).map(element).collect();
-                let (mut left, mut right) = (MinHash::empty(), MinHash::empty());
-                hash.add(&mut left, &one);
-                hash.add(&mut right, &two);
-                agreed += left
-                    .iter()
-                    .zip(&right)
-                    .filter(|(left, right)| left == right)
-                    .count();
-            }
-            let slots = (trials * SLOTS as u64) as f64;
-            // Slots of one pair share their sets, so their agreements are not independent where
-            // sets are small: the number of distinct orders bounds it. Six standard errors of the
-            // trials alone cover that.
-            let error = (agreed as f64 / slots - similarity).abs();
-            let allowed = 6.0 * (similarity * (1.0 - similarity) / slots).sqrt() + 1e-3;
-            assert!(error < allowed, "size {size}: off by {error}");
+            let banding = Banding::for_threshold(800).expect("there is one");
+            let band = similarity.powf(banding.slots as f64);
+            let (bands, none) = (
+                banding.bands as f64,
+                (1.0 - band).powf(banding.bands as f64),
+            );
+            let one = bands * band * (1.0 - band).powf(bands - 1.0);
+            let expected = 1.0 - none - one;
+            let agree = |(left, right): &(Signature, Signature)| {
+                let keys = banding.keys(left).zip(banding.keys(right));
+                keys.filter(|(left, right)| left == right).count() >= banding.agree
+            };
+            let hits = pairs(size, shared, TRIALS).filter(agree).count() as f64;
+            let trials = TRIALS as f64;
+            let allowed = 5.0 * (trials * expected * (1.0 - expected)).sqrt() + 1.0;
+            assert!(
+                (hits - trials * expected).abs() < allowed,
+                "{similarity}: {hits}, not {expected}"
+            );
         }
     }
 }

@@ -23,7 +23,7 @@ pub struct FileSummary {
 
 /// What became of the rows with one label.
 #[derive(IntoPyObject)]
-pub struct Label {
+pub struct Labelled {
     label: String,
     kept: usize,
     exact_duplicates: usize,
@@ -54,7 +54,7 @@ pub struct Summary {
     apart_by_roles: u64,
     apart_by_numbers: u64,
     apart_by_content: u64,
-    labels: Vec<Label>,
+    labels: Vec<Labelled>,
 }
 
 impl Summary {
@@ -103,7 +103,7 @@ impl Summary {
             apart_by_roles: counts.apart_by_roles,
             apart_by_numbers: counts.apart_by_numbers,
             apart_by_content: counts.apart_by_content,
-            labels: decisions.labels.iter().map(Label::of).collect(),
+            labels: decisions.labels.iter().map(Labelled::of).collect(),
         }
     }
 }
@@ -127,7 +127,7 @@ impl FileSummary {
     }
 }
 
-impl Label {
+impl Labelled {
     fn of((label, fates): &(String, core::Fates)) -> Self {
         Self {
             label: label.clone(),
