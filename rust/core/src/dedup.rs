@@ -29,8 +29,8 @@ use crate::shingles::{Alike, Shingling};
 use crate::spool::Spool;
 use crate::watch::{Stage, Watch};
 
-/// With fewer rows, recall is exact unless asked otherwise.
-const FEW: usize = 5000;
+/// With fewer rows, recall is exact unless asked otherwise, and so are families of fewer texts.
+pub(crate) const FEW: usize = 5000;
 
 /// Which duplicates are removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,8 +6,8 @@
 //!
 //! Only families of texts that a pair of rows asked for are found: from those texts, from bucket to
 //! bucket, as far as links go, or until enough is known of a family. A bucket holds the texts that
-//! share a key: a band, or an element of a prefix. Where bands find them, no more than the first texts
-//! of a bucket by hash are looked at ([`crate::search`]), so that a template with a million texts costs no
+//! share a key: an element of a prefix, so that no link is missed, or, of many texts, a band. Then no
+//! more than the first texts of a bucket by hash are looked at ([`crate::search`]), so that a template with a million texts costs no
 //! more than one with a thousand.
 
 use std::collections::BTreeSet;
@@ -16,6 +16,7 @@ use hashbrown::HashMap;
 use rayon::prelude::*;
 
 use crate::cache::SetCache;
+use crate::dedup::FEW;
 use crate::error::Result;
 use crate::prefix;
 use crate::search::{EFFORTS, EVERY, Search};
@@ -84,7 +85,7 @@ impl Finder<'_> {
             Ok(blocks.collect::<Result<Vec<Vec<_>>>>()?.concat())
         };
         let bands = self.spool.bands();
-        if bands == 0 {
+        if bands == 0 || texts.rows.len() < FEW {
             let search = Search::new(self, role, &EVERY, &texts, asked);
             let ids: Vec<u32> = (0..texts.rows.len() as u32).collect();
             let with = |text: u32, take: &mut dyn FnMut(&[u64], u64)| {
