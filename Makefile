@@ -49,6 +49,7 @@ lint: .venv/.native .venv/.group-lint | tools
 
 bench: .venv/.native .venv/.group-bench
 	$(BIN)/python benches/compare.py
+	$(BIN)/python benches/template_cost.py
 
 nightly: .venv/.native .venv/.group-test | tools
 	cargo test --workspace --locked --release -- --ignored

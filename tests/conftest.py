@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -55,13 +55,16 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def in_terminal(
-    *arguments: str | Path, columns: int = 80, environment: Mapping[str, str] | None = None
+    *arguments: str | Path,
+    columns: int = 80,
+    environment: Mapping[str, str] | None = None,
+    program: Sequence[str] = COMMAND,
 ) -> tuple[int, str]:
     """Run `curatekit` on a terminal of its own, and return the exit code and all that it wrote."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, columns))
     variables = {**os.environ, "TERM": "xterm-256color", **(environment or {})}
-    command = [*COMMAND, *map(str, arguments)]
+    command = [*program, *map(str, arguments)]
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=variables) as it:
         os.close(theirs)
         written = b""

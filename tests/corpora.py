@@ -2,6 +2,7 @@
 
 A row begins as a draft, a JSON value in which the texts are lists of words, and is spelled as late
 as possible, so that the same words stand in many forms: escapes, normal forms, case, order of keys.
+In half of the corpora all drafts fill the slots of one template.
 """
 
 import copy
@@ -53,6 +54,14 @@ BAD_ROWS = (
 )  # fmt: skip
 SHORT_ESCAPES = dict(zip('"\\/\b\f\n\r\t', '"\\/bfnrt', strict=True))
 BLANK_LINES = (b"", b" \t", b"\r")
+NUMBERS = ["0", "1", "7", "42", "1999", "٣", "३", "12a", "3.5", "½", "-7"]
+SCORES = (
+    "1", "1.0", "1e0", "2", "10", "-0", "0.0", "-3.5", "0.1", "12345678901234567890",
+    "12345678901234567891", "true", "null", '"3"', "[4]", '{"score": 5}',
+)  # fmt: skip
+KINDS = ("new", "close", "edit", "same", "odd", "bad", "blank")
+WEIGHTS = (8, 32, 4, 4, 4, 2, 1)
+TEMPLATED_WEIGHTS = (24, 12, 12, 3, 2, 1, 1)
 
 MARGIN = 50
 """Thousandths; a pair that is this near to the threshold is close to it."""
@@ -95,18 +104,23 @@ def corpus(seed: int, size: int | None = None) -> Corpus:
     """Make the corpus of a seed, of up to 40 lines if no size is given."""
     rng = Random(seed)
     format = rng.choice(list(LAYOUTS))
+    templated = rng.random() < 0.5
     settings = Settings(
         format=format,
         on=rng.choice(LAYOUTS[format].on),
         also=rng.choice(((), (), ("topic",))),
         method=rng.choices(("near", "exact"), (15, 1))[0],
-        ngram=rng.choice((1, 2, 3, 3, 4, 5)),
-        alike=rng.choice(("each-role", "whole")),
+        ngram=rng.choice((1, 2, 2, 3, 3) if templated else (1, 2, 3, 3, 4, 5)),
+        alike=rng.choice(("consensus", "consensus", "each-role", "whole")),
+        numbers=rng.choice(("distinct", "distinct", "alike")),
         threshold_millis=rng.choice((500, 700, 800, 800, 900, 1000, rng.randint(1, 1000))),
+        keep=rng.choice(("first", "first", "longest", "best")),
+        score="score",
     )
     start, end = rng.choice((b"", b"", reference.BOM)), rng.choice((b"\n", b"\n", b"\r\n"))
-    size = size or rng.choice((2, 5, 10, 20, 30, 40))
-    return Corpus(settings, list(islice(_lines(rng, settings), size)), start, end)
+    size = size or rng.choice((20, 30, 40) if templated else (2, 5, 10, 20, 30, 40))
+    template = _Template(rng, LAYOUTS[format].draft(rng)) if templated else None
+    return Corpus(settings, list(islice(_lines(rng, settings, template), size)), start, end)
 
 
 def is_close(shared: int, united: int, settings: Settings) -> bool:
@@ -114,16 +128,47 @@ def is_close(shared: int, united: int, settings: Settings) -> bool:
     return abs(shared * 1000 - settings.threshold_millis * united) <= MARGIN * united
 
 
-def _lines(rng: Random, settings: Settings) -> Iterator[bytes]:
+class _Template:
+    """A draft with places that each row fills in its own way."""
+
+    def __init__(self, rng: Random, draft: dict[str, Draft]) -> None:
+        self.draft = draft
+        self.slots: list[tuple[int, int, list[str]]] = []
+        for number, text in enumerate(_texts(draft)):
+            text.words += rng.choices(text.vocabulary, k=rng.choice((0, 8, 20, 30)))
+            places = rng.choices(range(len(text.words) + 1), k=rng.choice((0, 1, 1, 2)))
+            for at in sorted(set(places), reverse=True):
+                words = rng.choice((text.vocabulary, text.vocabulary, NUMBERS))
+                self.slots.append((number, at, rng.choices(words, k=rng.choice((2, 9, 40)))))
+
+    def fill(self, rng: Random) -> dict[str, Draft]:
+        """A draft with a word or two in each slot; some slots stay as they are."""
+        draft = copy.deepcopy(self.draft)
+        texts = list(_texts(draft))
+        for number, at, words in self.slots:
+            if rng.random() < 0.9:
+                texts[number].words[at : at + 1] = rng.choices(words, k=rng.choice((1, 1, 1, 2)))
+        return draft
+
+
+def _lines(rng: Random, settings: Settings, template: _Template | None) -> Iterator[bytes]:
     layout = LAYOUTS[settings.format]
-    drafts = [layout.draft(rng)]
+
+    def new() -> dict[str, Draft]:
+        return template.fill(rng) if template else layout.draft(rng)
+
+    drafts = [new()]
     while True:
-        kind = rng.choices(("new", "close", "same", "odd", "bad", "blank"), (8, 36, 4, 4, 2, 1))[0]
+        kind = rng.choices(KINDS, TEMPLATED_WEIGHTS if template else WEIGHTS)[0]
         if kind == "new":
-            drafts.append(layout.draft(rng))
+            drafts.append(new())
             yield _spelled(rng, drafts[-1])
         elif kind == "close":
             yield _close(rng, settings, drafts)
+        elif kind == "edit":
+            draft = copy.deepcopy(rng.choice(drafts))
+            _edit(rng, rng.choice(list(_texts(draft))))
+            yield _spelled(rng, draft)
         elif kind == "same":
             yield _spelled(rng, rng.choice(drafts))
         elif kind == "odd":
@@ -158,7 +203,8 @@ def _edit(rng: Random, text: Text) -> None:
     last = len(text.words)
     at = rng.choice((0, rng.randint(0, last), last))
     kind = rng.choice(("insert", "delete", "substitute"))
-    text.words[at : at + (kind != "insert")] = [rng.choice(text.vocabulary)] * (kind != "delete")
+    words = rng.choice((text.vocabulary,) * 5 + (NUMBERS,))
+    text.words[at : at + (kind != "insert")] = [rng.choice(words)] * (kind != "delete")
 
 
 def _texts(draft: Draft) -> Iterator[Text]:
@@ -258,10 +304,11 @@ LAYOUTS: dict[Literal["chat", "alpaca", "text"], Layout] = {
 }
 
 
-def _spelled(rng: Random, draft: Draft) -> bytes:
-    """One of the many ways to write a draft down."""
+def _spelled(rng: Random, draft: dict[str, Draft]) -> bytes:
+    """One of the many ways to write a draft down, with a score of its own."""
     spelling = _Spelling(rng, rng.choice((0.0, 0.0, 0.1, 1.0)))
-    return spelling.json(draft).encode()
+    score: dict[str, Draft] = {"score": Raw(rng.choice(SCORES))} if rng.random() < 0.8 else {}
+    return spelling.json(draft | score).encode()
 
 
 class _Spelling:

@@ -1,21 +1,34 @@
 """Deduplication the slow and obvious way: every pair, no hash, no index.
 
 What the core must decide, from the standard library and the frozen Unicode table alone. Knows the
-formats `chat`, `alpaca` and `text` in JSON Lines.
+formats `chat`, `alpaca`, `sharegpt`, `preference` and `text` in JSON Lines, the third and fourth as
+far as they hold texts.
 """
 
 import json
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
+
+from consensus import (
+    Family,
+    Shingles,
+    Words,
+    differ_in_content,
+    families,
+    hunks,
+    is_alike,
+    overlap,
+)
 
 TABLE = Path(__file__).parents[1] / "rust/core/src/unicode/table.tsv"
 BOM = b"\xef\xbb\xbf"
 SPACE = " \t\r\n"
 WINDOW = 3
 ROLES = {"developer": "system", "function": "tool"}
+CHATTY = ROLES | {"human": "user", "gpt": "assistant"}
 T = TypeVar("T")
 KEPT, EXACT, NEAR, QUARANTINED = range(4)
 
@@ -23,13 +36,17 @@ KEPT, EXACT, NEAR, QUARANTINED = range(4)
 class Settings(NamedTuple):
     """How rows are compared."""
 
-    format: Literal["chat", "alpaca", "text"]
+    format: str
     on: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     method: Literal["exact", "near"] = "near"
     ngram: int = 3
-    alike: Literal["each-role", "whole"] = "each-role"
+    alike: Literal["consensus", "each-role", "whole"] = "consensus"
+    numbers: Literal["distinct", "alike"] = "distinct"
     threshold_millis: int = 800
+    keep: Literal["first", "longest", "best"] = "first"
+    score: str | None = None
+    """The top-level field by which `keep="best"` orders the rows."""
 
 
 class MalformedError(Exception):
@@ -52,14 +69,19 @@ def lines(file: bytes) -> list[bytes]:
     return [row for row in file.removeprefix(BOM).split(b"\n") if row.strip(SPACE.encode())]
 
 
-def parts(line: bytes, settings: Settings) -> list[Part]:
-    """The compared parts of a row, in order."""
+def record(line: bytes) -> dict[str, Any]:
+    """A row as an object; of equal keys the last counts."""
     try:
-        row = json.loads(line.decode(), parse_constant=_refuse)  # of equal keys the last counts
+        row = json.loads(line.decode(), parse_constant=_refuse)
     except ValueError as error:
         raise MalformedError from error
     if not isinstance(row, dict):
         raise MalformedError
+    return row
+
+
+def parts(row: dict[str, Any], settings: Settings) -> list[Part]:
+    """The compared parts of a row, in order."""
     on = settings.on
     chosen = [part for part in LAYOUTS[settings.format](row) if not on or part.role in on]
     for field in settings.also:
@@ -116,12 +138,34 @@ def _alpaca(row: dict[str, Any]) -> Iterator[Part]:
     yield from _text("assistant", row.get("response"))
 
 
+def _sharegpt(row: dict[str, Any]) -> Iterator[Part]:
+    _need(row, "conversations")
+    yield from _text("system", row.get("system"))
+    for turn in _get(row, "conversations", list):
+        word = _get(turn, "from", str)
+        yield from _content(CHATTY.get(word, word), turn.get("value"))
+
+
+def _preference(row: dict[str, Any]) -> Iterator[Part]:
+    _need(row, "chosen")
+    _need(row, "rejected")
+    yield from _text("system", row.get("system"))
+    for key, role in (("prompt", "user"), ("chosen", "chosen"), ("rejected", "rejected")):
+        yield from _content(role, row.get(key))
+
+
 def _document(row: dict[str, Any]) -> Iterator[Part]:
     _need(row, "text")
     yield from _text("text", row["text"])
 
 
-LAYOUTS = {"chat": _chat, "alpaca": _alpaca, "text": _document}
+LAYOUTS = {
+    "chat": _chat,
+    "alpaca": _alpaca,
+    "sharegpt": _sharegpt,
+    "preference": _preference,
+    "text": _document,
+}
 
 
 def _text(role: str, value: object) -> Iterator[Part]:
@@ -180,7 +224,7 @@ def tokens(text: str) -> list[str]:
     """The words of a text; of scripts without spaces, windows of three scalars."""
     runs = [("break", "")]
     for c in folded(text):
-        kind = KINDS.get(c, "break")
+        kind = "word" if is_number(c) else KINDS.get(c, "break")
         last, run = runs[-1]
         if kind == "extend" or (kind == last and kind in ("word", "unspaced")):
             runs[-1] = (last, run + c)
@@ -195,7 +239,9 @@ def tokens(text: str) -> list[str]:
     return found
 
 
-Shingles = set[tuple[object, ...]]
+def is_number(token: str) -> bool:
+    """Is a token made of decimal digits alone?"""
+    return all(KINDS.get(c) == "digit" for c in token)
 
 
 class Row:
@@ -206,43 +252,119 @@ class Row:
     """
 
     def __init__(self, line: bytes, settings: Settings) -> None:
-        self.parts = parts(line, settings)
+        row = record(line)
+        self.parts = parts(row, settings)
         self.opaque = [part for part in self.parts if not part.is_text]
         self.groups: dict[str, Shingles] = {}
-        self.has_tokens = False
+        self.words: dict[str, Words] = {}
         texts: dict[str, list[str]] = {}
         for part in self.parts:
             if part.is_text:
-                group = part.role if settings.alike == "each-role" else "all"
+                group = "all" if settings.alike == "whole" else part.role
                 texts.setdefault(group, []).append(part.text)
         for group, said in texts.items():
             if any(map(tokens, said)):
-                self.has_tokens = True
-                self.groups[group] = shingles(said, settings.ngram)
+                self.words[group] = words(said)
+                self.groups[group] = shingles(self.words[group], settings.ngram)
             elif any(text.strip(SPACE) for text in said):
-                self.groups[group] = {("no tokens", *said)}
+                self.groups[group] = frozenset({("no tokens", *said)})
+        self.rank = self._rank(row, settings)
+
+    def _rank(self, row: dict[str, Any], settings: Settings) -> tuple[float, ...]:
+        """The row of the least rank stays; of several, the first."""
+        if settings.keep == "longest":
+            texts = [part.text for part in self.parts if part.is_text]
+            return (-sum(len(text.encode("utf-8", "surrogatepass")) for text in texts),)
+        if settings.keep == "best" and settings.score is not None:
+            score = row.get(settings.score)
+            if isinstance(score, int | float) and not isinstance(score, bool):
+                return (0, -float(score))
+            return (1,)
+        return ()
 
 
-def shingles(texts: list[str], ngram: int) -> Shingles:
-    """The n-grams of texts, with a separator between two; of fewer than n tokens, all of them."""
-    words: list[object] = []
+def words(texts: Sequence[str]) -> Words:
+    """The tokens of texts, with a separator between two."""
+    found: list[str | None] = []
     for text in texts:
-        words += [None, *tokens(text)]
-    del words[0]
-    return {tuple(words[at : at + ngram]) for at in range(max(1, len(words) - ngram + 1))}
+        found += [None, *tokens(text)]
+    return tuple(found[1:])
+
+
+def shingles(words: Words, ngram: int) -> Shingles:
+    """The n-grams of a text; of one with fewer than n tokens, all of them."""
+    return frozenset(words[at : at + ngram] for at in range(max(1, len(words) - ngram + 1)))
+
+
+def is_comparable(row: Row, other: Row) -> bool:
+    """Is there anything in which they can be alike?"""
+    if row.opaque != other.opaque or row.groups.keys() != other.groups.keys():
+        return False
+    return bool(row.words and other.words)
 
 
 def similarity(row: Row, other: Row) -> tuple[int, int]:
     """Shared and united shingles in the least similar group; (0, 1) where nothing compares."""
-    if row.opaque != other.opaque or row.groups.keys() != other.groups.keys():
+    if not is_comparable(row, other):
         return 0, 1
-    if not (row.has_tokens and other.has_tokens):
-        return 0, 1
-    overlaps = [
-        (len(mine & other.groups[role]), len(mine | other.groups[role]))
-        for role, mine in row.groups.items()
-    ]
+    overlaps = [overlap(mine, other.groups[role]) for role, mine in row.groups.items()]
     return min(overlaps, key=lambda overlap: Fraction(*overlap))
+
+
+class Index(NamedTuple):
+    """What a row alone does not tell."""
+
+    shingles: dict[str, dict[Words, Shingles]]
+    """The distinct texts of each role."""
+    families: dict[str, dict[Words, Family]]
+
+
+def index(rows: Sequence[Row | None], settings: Settings) -> Index:
+    """The families of each role, over all rows that can be judged."""
+    texts: dict[str, dict[Words, Shingles]] = {}
+    for row in filter(None, rows):
+        for role, said in row.words.items():
+            texts.setdefault(role, {})[said] = row.groups[role]
+    if settings.alike != "consensus" or settings.method == "exact":
+        return Index(texts, {})
+    known = {role: families(said, settings.threshold_millis) for role, said in texts.items()}
+    return Index(texts, known)
+
+
+Reason = Literal["alike", "below the threshold", "numbers", "content"]
+
+
+def compare(row: Row, kept: Row, known: Index, settings: Settings) -> Reason:
+    """Is a row a near-duplicate of one that is kept, and why not?
+
+    The two are no equals: the family is that of `row`.
+    """
+    threshold = settings.threshold_millis
+    if not is_comparable(row, kept) or not all(
+        is_alike(mine, kept.groups[role], threshold) for role, mine in row.groups.items()
+    ):
+        return "below the threshold"
+    if settings.numbers == "distinct" and any(
+        differ_in_numbers(mine, kept.words[role]) for role, mine in row.words.items()
+    ):
+        return "numbers"
+    for role, mine in row.words.items():
+        family = known.families.get(role, {}).get(mine)
+        if differ_in_content(mine, kept.words[role], known.shingles[role], family, threshold):
+            return "content"
+    return "alike"
+
+
+def differ_in_numbers(mine: Words, yours: Words) -> bool:
+    """Do the two sides of a hunk hold other numbers, or as many other times?"""
+
+    def numbers(side: Words) -> list[str]:
+        return sorted(word for word in side if word is not None and is_number(word))
+
+    return any(
+        numbers(mine[start:end]) != numbers(yours[other_start:other_end])
+        for start, end, other_start, other_end in hunks(mine, yours)
+    )
 
 
 class Decision(NamedTuple):
@@ -266,25 +388,30 @@ def read(files: Sequence[bytes], settings: Settings) -> list[Row | None]:
 
 
 def decide(rows: Sequence[Row | None], settings: Settings) -> list[Decision]:
-    """Keep a row unless an earlier one says the same, or a kept one nearly the same."""
-    decisions: list[Decision] = []
-    for at, row in enumerate(rows):
-        decisions.append(_fate(at, row, list(zip(rows, decisions, strict=False)), settings))
-    return decisions
+    """Keep a row unless an earlier one says the same, or a kept one nearly the same.
+
+    Rows come in the order of their rank.
+    """
+    known = index(rows, settings)
+    judged = {at: row for at, row in enumerate(rows) if row is not None}
+    fates: dict[int, Decision] = {}
+    for at in sorted(judged, key=lambda at: judged[at].rank):
+        fates[at] = _fate(at, judged, fates, known, settings)
+    return [fates.get(at, Decision(QUARANTINED, at)) for at in range(len(rows))]
 
 
 def _fate(
-    at: int, row: Row | None, before: list[tuple[Row | None, Decision]], settings: Settings
+    at: int,
+    rows: Mapping[int, Row],
+    before: Mapping[int, Decision],
+    known: Index,
+    settings: Settings,
 ) -> Decision:
-    if row is None:
-        return Decision(QUARANTINED, at)
-    for earlier, fate in before:
-        if earlier is not None and earlier.parts == row.parts != []:
+    for earlier, fate in before.items():
+        if rows[earlier].parts == rows[at].parts != []:
             return fate if fate.state == NEAR else Decision(EXACT, fate.witness)
-    if settings.method == "near":
-        for witness, (earlier, fate) in enumerate(before):
-            if earlier is not None and fate.state == KEPT:
-                shared, united = similarity(row, earlier)
-                if shared * 1000 >= settings.threshold_millis * united:
-                    return Decision(NEAR, witness, shared, united)
+    for earlier, fate in before.items() if settings.method == "near" else ():
+        row, kept = rows[at], rows[earlier]
+        if fate.state == KEPT and compare(row, kept, known, settings) == "alike":
+            return Decision(NEAR, earlier, *similarity(row, kept))
     return Decision(KEPT, at)

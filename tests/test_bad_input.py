@@ -85,7 +85,7 @@ def test_what_can_be_read_is_read(tmp_path: Path, name: str) -> None:
     output = dedup(tmp_path / "out", path, "--format", "text")
     assert output.fates() == fates
     (file,) = output.report["files"]
-    assert (file["layout"], file["rows"], file["bytes"]) == (layout, len(fates), len(data))
+    assert (file["framing"], file["rows"], file["bytes"]) == (layout, len(fates), len(data))
     assert file["bom"] == data.startswith(BOM)
     if name not in ("bad elements", "a mark in the middle"):
         assert output.rows() == [place.row for place in places(data, layout)]

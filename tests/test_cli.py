@@ -91,6 +91,30 @@ def test_without_a_command_it_explains_itself(run: Run) -> None:
             "",
         ),
         (
+            "dedup a -o out --method exact --max-drop 0.1",
+            2,
+            "`--max-drop` means nothing with `--method exact`",
+            "",
+        ),
+        (
+            "dedup a -o out --max-drop 2",
+            2,
+            ("invalid value for `--max-drop`: a share is from 0 to 1, to three decimals, not `2`"),
+            SEE_HELP,
+        ),
+        (
+            "dedup a -o out --keep best",
+            2,
+            "`keep` must be first, longest or best:FIELD, not `best`",
+            "",
+        ),
+        (
+            "show out --row 1 --pairs close",
+            2,
+            "`--row` and `--pairs` cannot go together",
+            "see `curatekit show --help`",
+        ),
+        (
             "dedup eggs.jsonl ./eggs.jsonl -o out",
             2,
             "`eggs.jsonl` and `./eggs.jsonl` are the same file",
@@ -143,6 +167,31 @@ def test_the_table_tells_what_happened(run: Run, eggs: Path) -> None:
     ]
 
 
+def test_the_table_tells_what_rules_kept_apart(run: Run, tmp_path: Path) -> None:
+    """Templates are long, and the table is 80 wide all the same."""
+    ask = "Read the request of a customer, and name the team that should take care of it, with one"
+    ask += " word from the list below and nothing else. Request:"
+    said = ["lost card", "dispute a charge", "card is blocked", "second card", "pin of 7 digits"]
+    said.append("pin of 8 digits")
+    write_rows(tmp_path / "rows.jsonl", (chat(f"{ask} {one}", "cards") for one in said))
+    lines = run("dedup", "rows.jsonl", "-o", "out").stdout.splitlines()
+    assert "kept apart             11  pairs, by content" in lines
+    assert "largest template        6  rows: Read the [...] and nothing else. Request …" in lines
+    assert lines[-1].endswith(
+        "`curatekit show out` shows the removed ones, and with `--families` the templates"
+    )
+    walk = "there is nothing quite so pleasant as a quiet walk by the river in the early evening"
+    rows = [chat("How far", f"{walk} of {number} miles") for number in (7, 8)]
+    write_rows(tmp_path / "more.jsonl", [*rows, chat("Why?", f"{walk} of 8 miles")])
+    both = run("dedup", "rows.jsonl", "more.jsonl", "-o", "more", "--ngram", "2")
+    lines = both.stdout.splitlines()
+    assert "kept apart             13  pairs, 11 by content, 1 by numbers, 1 by roles" in lines
+    assert max(map(len, lines[: lines.index("")])) <= 80
+    lines = run("dedup", "more.jsonl", "-o", "numbers").stdout.splitlines()
+    assert "kept apart         1  pair, by numbers" in lines
+    assert "largest" not in "".join(lines)
+
+
 def test_strict_tells_by_the_exit_code_that_rows_were_quarantined(run: Run, eggs: Path) -> None:
     assert run("dedup", eggs, "-o", "out", "--strict").returncode == 1
     good = write_rows(eggs.with_name("good.jsonl"), ROWS[:3])
@@ -160,29 +209,56 @@ def test_json_is_what_the_run_folder_holds(run: Run, eggs: Path) -> None:
 
 def test_a_pipe_gets_a_line_a_stage_and_quiet_gets_none(run: Run, many: Path) -> None:
     loud = run("dedup", many, "-o", "loud")
-    stages = {line.partition(":")[0] for line in loud.stderr.splitlines()}
-    assert stages >= {"near-duplicates", "write"}
+    size = r"[\d.]+ MB"
+    took = r"( in [\d.]+ s)?"
+    lines = [f"read: {size}", "exact duplicates: 40,000 rows", r"near-duplicates: [\d,]+ rows"]
+    assert re.fullmatch(
+        "".join(f"{line}{took}\n" for line in [*lines, f"write: {size}"]), loud.stderr
+    )
     assert ESCAPE not in loud.stdout + loud.stderr
     quiet = run("dedup", many, "-o", "quiet", "--quiet")
     assert (quiet.stdout, quiet.stderr) == ("", "")
 
 
-@pytest.mark.parametrize("columns", [80, 160])
-def test_a_terminal_gets_a_bar(tmp_path: Path, many: Path, columns: int) -> None:
-    arguments = f"dedup {many} -o {tmp_path}/out --threads 1".split()
-    code, output = in_terminal(*arguments, columns=columns)
-    assert code == 0
+def frames(output: str) -> list[str]:
+    """The pictures of a bar that a terminal was sent, one after the other."""
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", output)
-    frames = [line.strip() for line in re.split(r"[\r\n]+", text) if "━" in line]
-    assert {frame.partition("━")[0].strip() for frame in frames} >= {
-        "read",
-        "near-duplicates",
-        "write",
-    }
-    assert any(re.search(r" of [\d,]+ rows", frame) for frame in frames)
-    assert any(re.search(r"MB of [\d.]+ MB +[\d.]+ MB/s", frame) for frame in frames)
-    assert max(map(len, frames)) <= columns
+    return [line.strip() for line in re.split(r"[\r\n]+", text) if "━" in line]
+
+
+@pytest.mark.parametrize("columns", [80, 160])
+def test_a_terminal_gets_a_bar(tmp_path: Path, eggs: Path, columns: int) -> None:
+    """Of every stage, though this run is over before a second report would be due."""
+    code, output = in_terminal("dedup", eggs, "-o", tmp_path / "out", columns=columns)
+    assert code == 0
+    stages = [frame.partition("━")[0].strip() for frame in frames(output)]
+    assert list(dict.fromkeys(stages)) == ["read", "exact duplicates", "near-duplicates", "write"]
+    assert max(map(len, frames(output))) <= columns
     assert ESCAPE in output.partition("rows in")[2]  # the table is coloured
+
+
+WATCHED = """
+from curatekit.cli.terminal import Meter
+with Meter(quiet=False) as meter:
+    for stage, unit in (("read", 10**6), ("near", 100)):
+        for done in range(101):
+            meter(stage, done * unit, 100 * unit)
+"""
+
+
+@pytest.mark.parametrize("columns", [80, 160])
+def test_a_bar_tells_how_much_and_how_fast(columns: int) -> None:
+    code, output = in_terminal(program=(sys.executable, "-c", WATCHED), columns=columns)
+    assert code == 0
+    seen = "\n".join(frames(output))
+    assert re.search(
+        r"^read +[━╸╺]+ +50\.0 MB of 100\.0 MB +[\d.,]+ [kMGT]?B/s", seen, re.MULTILINE
+    )
+    assert re.search(
+        r"^near-duplicates +[━╸╺]+ 5,000 of 10,000 rows +[\d,]+ rows/s", seen, re.MULTILINE
+    )
+    assert "of 100 " not in seen  # which is what rich takes for a total that it is not told
+    assert max(map(len, seen.splitlines())) <= columns
 
 
 @pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"NO_COLOR": "1"}])
@@ -230,14 +306,14 @@ sys.exit(main(sys.argv[3:]))
 """
 
 
-@pytest.mark.parametrize("stage", ["read", "near", "write"])
+@pytest.mark.parametrize("stage", ["read", "exact", "near", "write"])
 @pytest.mark.parametrize(
     ("name", "code", "word"), [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated")]
 )
 def test_a_run_that_is_stopped_leaves_nothing(
     tmp_path: Path, many: Path, *, stage: str, name: str, code: int, word: str
 ) -> None:
-    """The signal comes in the middle of a stage, when it reports how far it is."""
+    """The signal comes when a stage reports how far it is, be that at its end."""
     arguments = ["dedup", str(many), "-o", str(tmp_path / "a/b"), "-q"]
     command = [sys.executable, "-c", ASK_FOR_IT, stage, name, *arguments]
     result = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import curatekit
 from conftest import chat, read_rows, write_rows
 from curatekit.dedup import exact, near
-from curatekit.settings import Settings, parse_size, parse_threshold
+from curatekit.settings import Settings, parse_share, parse_size, parse_threshold
 
 LONG = "there is nothing quite so pleasant as a quiet walk by the river in the early evening"
 TEXTS = [LONG, "something else", LONG, LONG.upper(), LONG.replace("quiet", "long"), ""]
@@ -74,6 +74,75 @@ def test_roles_and_fields_choose_what_is_compared(tmp_path: Path) -> None:
         near(path, field="body", format="chat")
 
 
+def test_keep_chooses_which_duplicate_stays(tmp_path: Path) -> None:
+    rows = [
+        {"text": LONG, "score": 2, "id": 0},
+        {"text": f"{LONG}!!", "score": -1e3},
+        {"text": LONG.upper(), "score": 10, "id": 2},
+        {"text": "another"},
+        {"text": LONG, "score": "11"},
+        {"text": "another", "score": 0.5},
+    ]
+    path = write_rows(tmp_path / "rows.jsonl", rows)
+    for keep, kept, witness in (
+        ("first", [0, 3], [0, 0, 0, 3, 0, 3]),
+        ("longest", [1, 3], [1, 1, 1, 3, 1, 3]),
+        ("best:score", [2, 5], [2, 2, 2, 5, 2, 5]),
+        ("best:id", [2, 3], [2, 2, 2, 3, 2, 3]),
+    ):
+        decisions = near(path, keep=keep)
+        assert (np.flatnonzero(decisions.kept).tolist(), decisions.witness.tolist()) == (
+            kept,
+            witness,
+        )
+    assert np.flatnonzero(exact(path, keep="best:score").kept).tolist() == [0, 1, 2, 5]
+    assert near(path, keep="best:score").summary["rows_without_score"] == 2
+
+
+def test_rules_decide_whether_alike_rows_are_duplicates(tmp_path: Path) -> None:
+    """A slot that is filled differently, and a number, which `numbers` lets count or not."""
+    ask = f"{LONG} and so tell me in one word which of the colours below is that of"
+    said = [
+        f"{ask} grass",
+        f"{ask} the sky",
+        f"{ask} a lemon",
+        f"{LONG} of 7 miles",
+        f"{LONG} of 8 miles",
+    ]
+    path = write_rows(tmp_path / "chats.jsonl", (chat(one, "so") for one in said))
+    kept = {
+        (alike, numbers): np.flatnonzero(
+            near(path, ngram=2, alike=alike, numbers=numbers).kept
+        ).tolist()
+        for alike in ("consensus", "each-role", "whole", None)
+        for numbers in ("distinct", "alike", None)
+    }
+    assert kept == {
+        ("consensus", "distinct"): [0, 1, 2, 3, 4],
+        ("consensus", "alike"): [0, 1, 2, 3],
+        ("consensus", None): [0, 1, 2, 3, 4],
+        ("each-role", "distinct"): [0, 3, 4],
+        ("each-role", "alike"): [0, 3],
+        ("each-role", None): [0, 3],
+        ("whole", "distinct"): [0, 3, 4],
+        ("whole", "alike"): [0, 3],
+        ("whole", None): [0, 3],
+        (None, "distinct"): [0, 1, 2, 3, 4],
+        (None, "alike"): [0, 1, 2, 3],
+        (None, None): [0, 1, 2, 3, 4],
+    }
+
+
+def test_recall_is_exact_where_that_is_quick(tmp_path: Path) -> None:
+    few = write_rows(tmp_path / "few.jsonl", [{"text": LONG}] * 4999)
+    many = write_rows(tmp_path / "many.jsonl", [{"text": LONG}] * 5000)
+    assert near(few).summary["recall"] == "exact"
+    assert near(many).summary["recall"] == "bands"
+    assert near(few, recall="bands").summary["bands"] == 25
+    assert near(many, recall="exact").summary["bands"] == 0
+    assert near(many, threshold=0.05).summary["recall"] == "exact"
+
+
 def test_the_module_is_found_without_importing_it() -> None:
     assert curatekit.dedup.near is near
     assert set(dir(curatekit)) >= {"dedup", "run", "formats", "CurateError", "DataError"}
@@ -108,7 +177,11 @@ def test_errors_carry_the_place(rows: Path, tmp_path: Path) -> None:
         ({"memory": "4 XB"}, "a size is like `64MiB`"),
         ({"max_line": 0}, "a size is like"),
         ({"format": "csv"}, "`format` must be one of auto, chat, .*, not `csv`"),
-        ({"alike": "all"}, "`alike` must be one of each-role, whole, not `all`"),
+        ({"alike": "all"}, "`alike` must be one of consensus, each-role, whole, not `all`"),
+        ({"numbers": "all"}, "`numbers` must be one of distinct, alike, not `all`"),
+        ({"keep": "last"}, "`keep` must be first, longest or best:FIELD, not `last`"),
+        ({"keep": "best:"}, "`keep` must be first, longest or best:FIELD, not `best:`"),
+        ({"keep": "best:\udcff"}, "is not valid UTF-8"),
         ({"on": ["\udcff"]}, "is not valid UTF-8"),
     ],
 )
@@ -123,6 +196,17 @@ def test_an_option_out_of_its_range_is_refused(
 def test_every_threshold_to_three_decimals_is_exact(millis: int) -> None:
     assert parse_threshold(millis / 1000) == millis
     assert parse_threshold(f"{millis / 1000:.3f}") == millis
+
+
+@given(st.integers(0, 1000))
+def test_every_share_to_three_decimals_is_exact(millis: int) -> None:
+    assert parse_share(millis / 1000) == parse_share(f"{millis / 1000:.3f}") == millis
+
+
+@pytest.mark.parametrize("share", ["-0.1", "1.001", "0.0005", "half", "nan", ""])
+def test_what_is_no_share_is_refused(share: str) -> None:
+    with pytest.raises(ValueError, match="a share is from 0 to 1, to three decimals, not"):
+        parse_share(share)
 
 
 @given(st.integers(1, 10**6), st.sampled_from(["", "K", "M", "G", "T"]), st.booleans())

@@ -23,7 +23,7 @@ from pathlib import Path
 import click
 import pytest
 
-from curatekit import cli, report
+from curatekit import brakes, cli, report
 
 ROOT = Path(__file__).parent.parent
 MANUAL = sorted((ROOT / "docs").glob("*.md"))
@@ -64,6 +64,20 @@ def test_the_manual_names_no_option_that_is_not_there() -> None:
 def test_every_field_of_a_report_stands_in_the_manual(document: type[report.Report]) -> None:
     manual = (ROOT / "docs/output.md").read_text()
     assert [field for field in document.__struct_fields__ if f"`{field}`" not in manual] == []
+
+
+def test_every_exit_code_stands_in_the_manual() -> None:
+    codes = {cli.USAGE, cli.INPUT, cli.OUTPUT, cli.BRAKE, cli.BUG, cli.INTERRUPTED, cli.TERMINATED}
+    table = (ROOT / "docs/output.md").read_text().partition("## Exit codes")[2]
+    cells = re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE)
+    assert {int(code) for cell in cells for code in cell.split(",")} == codes | {0, 1}
+
+
+def test_the_manual_tells_from_how_many_rows_on_brakes_work() -> None:
+    assert f"at least {brakes.LEAST} such rows" in (ROOT / "docs/dedup.md").read_text()
+    (limit,) = (one for one in COMMANDS["curatekit dedup"].params if one.name == "max_drop")
+    assert isinstance(limit, click.Option)
+    assert f"less than {brakes.LEAST} other rows" in (limit.help or "")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -16,8 +16,9 @@ PACKAGE = ROOT / "python" / "curatekit"
 DRAWING = """
     errors ← output ← inputs ← dedup
     formats ← settings, _native ← dedup ← run
-    settings, _native ← notices ← report ← run
-    output, _native ← folder ← cli
+    settings, _native ← notices ← report ← brakes
+    evidence ← report, folder
+    output, _native ← folder ← brakes ← run ← cli
     errors, dedup, run ← __init__ ← cli ← __main__
 """
 HEAPS = ("utils", "util", "common", "helpers", "base", "manager", "api", "registry", "logging")

@@ -17,7 +17,9 @@ from running import DEDUP, beside, complaint, dedup, run
 PAGE = 4096
 BLOCK = 512
 """What `ulimit -f` counts in."""
-BAND_KEY = 8
+NUMBER = 8
+COLUMNS = 4
+"""Numbers that the reading pass notes of a row's text, beside a key for each band."""
 RESULTS = ("kept.jsonl", "removed.jsonl", "quarantine.jsonl", "decisions.jsonl")
 FILES = (*RESULTS, "report.json", "run.json")
 LIMIT = """
@@ -53,7 +55,7 @@ CASES = {
     for case in (
         Case("unpacked input", ROWS),
         Case("unpacked input", ROWS, share=0.3),
-        Case("band keys", [text(number, 6) for number in range(2000)], ()),
+        Case("band keys", [text(number, 6) for number in range(2000)], ("--recall", "bands")),
         Case("kept.jsonl", ROWS),
         Case("kept.jsonl", ROWS, share=0.3),
         Case("removed.jsonl", [text(0, 600)] * 40),
@@ -93,8 +95,8 @@ def test_what_does_not_fit_leaves_nothing(tmp_path: Path, way: str, name: str) -
     path.write_bytes(gzip.compress(data) if file == "unpacked input" else data)
     report = dedup(tmp_path / "good", path, *case.options).report
     written = {name: (tmp_path / "good" / name).stat().st_size for name in FILES}
-    bands = report["settings"].get("bands", 0)
-    unnamed = {"unpacked input": len(data), "band keys": len(case.rows) * bands * BAND_KEY}
+    columns = COLUMNS + report["settings"].get("bands", 0)
+    unnamed = {"unpacked input": len(data), "band keys": len(case.rows) * columns * NUMBER}
     size = int((unnamed | written)[file] * case.share)
 
     command: list[str | Path] = [*DEDUP, path, *case.options, "-o", "out"]

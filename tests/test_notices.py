@@ -45,6 +45,12 @@ def test_what_deserves_a_second_look_is_noticed(make: Make) -> None:
     twice = make({"text": TEXT, "label": 1}, {"text": TEXT, "label": 2})
     assert "1 removed row differing" in noticed(twice)["differ-elsewhere"]
     assert "differ-elsewhere" not in noticed(twice, also=("label",))
+    scored = make({"text": TEXT, "score": 1}, {"text": TEXT, "score": "2"}, {"text": TEXT})
+    assert (
+        "2 rows without a number in `score`"
+        in noticed(scored, keep="best:score")["rows-without-score"]
+    )
+    assert "rows-without-score" not in noticed(scored, keep="longest")
     assert "half of a surrogate" in noticed(make(b'{"text": "\\ud800 a"}'))["lone-surrogates"]
     assert "1 key twice" in noticed(make(b'{"text": "a", "text": "b"}'))["duplicate-keys"]
 

@@ -84,7 +84,11 @@ def test_the_format_is_told_and_no_row_is_bad(ran: Run) -> None:
     report = ran.output.report
     assert (report["rows"], report["quarantined"]) == (len(ran.places), {})
     (file,) = report["files"]
-    assert (file["name"], file["format"], file["layout"]) == (str(ran.path), ran.format, ran.layout)
+    assert (file["name"], file["format"], file["framing"]) == (
+        str(ran.path),
+        ran.format,
+        ran.layout,
+    )
     assert (file["rows"], file["bytes"]) == (len(ran.places), ran.path.stat().st_size)
 
 
@@ -132,12 +136,13 @@ def test_a_copy_of_a_near_removed_row_names_the_kept_row(tmp_path: Path, name: s
     rows = [place.row for place in places((DATA / name).read_bytes(), FILES[name][1])]
     source = tmp_path / "rows.jsonl"
     source.write_bytes(b"\n".join(rows))
-    alone = dedup(tmp_path / "alone", source)
+    options = ("--alike", "each-role", "--max-drop", "1")
+    alone = dedup(tmp_path / "alone", source, *options)
     near = [decision for decision in alone.decisions if decision["reason"] == "near-duplicate"]
     assert len(near) > 20
     copies = [json.dumps(json.loads(rows[decision["row"]]), indent=1) for decision in near]
     (tmp_path / "more.jsonl").write_text("\n".join(copy.replace("\n", "") for copy in copies))
-    both = dedup(tmp_path / "both", source, tmp_path / "more.jsonl")
+    both = dedup(tmp_path / "both", source, tmp_path / "more.jsonl", *options)
     assert both.decisions[: len(alone.decisions)] == alone.decisions
     evidence = ("reason", "witness", "shared", "united", "roles")
     of_copies = both.decisions[len(alone.decisions) :]

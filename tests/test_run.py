@@ -7,7 +7,8 @@ import resource
 import signal
 import subprocess
 import sys
-from itertools import product
+from itertools import groupby, product
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from conftest import COMMAND, chat, read_rows, write_rows
 from curatekit.errors import CurateError, DataError
 from curatekit.run import deduplicate
-from curatekit.settings import Io, Settings
+from curatekit.settings import Io, Method, Settings
 
 FILES = ("kept.jsonl", "removed.jsonl", "quarantine.jsonl", "decisions.jsonl")
 FOLDER = {*FILES, "report.json", "run.json"}
@@ -133,11 +134,33 @@ def test_a_failed_run_leaves_nothing_and_takes_back_its_folders(rows: Path) -> N
     assert names(Path("there")) == {"mine.txt"}
 
 
-def test_an_exception_of_the_progress_ends_the_run(rows: Path) -> None:
-    def fail(stage: str, *_: int) -> None:
-        raise RuntimeError(stage)
+@pytest.mark.parametrize("method", ["exact", "near"])
+@pytest.mark.parametrize("texts", [[], [TEXT], [f"{TEXT} {n}" for n in range(3000)]], ids=len)
+def test_every_stage_is_reported_in_order_and_to_its_end(
+    here: Path, texts: list[str], method: Method
+) -> None:
+    """However short it is: most of these take less time than passes between two reports."""
+    path = write_rows(here / "rows.jsonl", ({"text": text} for text in texts))
+    reports: list[tuple[str, int, int]] = []
+    settings = Settings(method=method, max_drop_millis=1000)
+    deduplicate(path, Path("out"), settings, progress=lambda *report: reports.append(report))
+    stages = ["read", "exact", *(["near"] if method == "near" else []), "write"]
+    assert [stage for stage, _ in groupby(reports, key=itemgetter(0))] == stages
+    ends = {stage: (done, total) for stage, done, total in reports}
+    assert all(done == total for done, total in ends.values())
+    assert ends["write"][1] == ends["read"][1]
+    assert ends["exact"][1] == len(texts)
 
-    with pytest.raises(RuntimeError):
+
+@pytest.mark.parametrize("stage", ["read", "exact", "near", "write"])
+def test_an_exception_of_the_progress_ends_the_run(rows: Path, stage: str) -> None:
+    """Even if it comes with the last report of the last stage, when all the work is done."""
+
+    def fail(now: str, done: int, total: int) -> None:
+        if (now, done) == (stage, total):
+            raise RuntimeError(stage)
+
+    with pytest.raises(RuntimeError, match=stage):
         deduplicate(rows.name, Path("out"), progress=fail)
     assert names(Path()) == {"rows.jsonl"}
 
@@ -217,8 +240,9 @@ def test_an_output_that_cannot_grow_is_an_error_that_leaves_nothing(here: Path) 
 
 def test_a_row_that_was_not_written_is_noticed(rows: Path) -> None:
     def add_a_line(stage: str, done: int, total: int) -> None:
-        if stage == "write" and done == total:
-            with Path("out.partial/removed.jsonl").open("ab") as file:
+        removed = Path("out.partial/removed.jsonl")
+        if stage == "write" and done == total and not removed.read_bytes().endswith(b"{}\n"):
+            with removed.open("ab") as file:
                 file.write(b"{}\n")
 
     with pytest.raises(OSError, match="6 rows were read, but 7 written"):
@@ -232,7 +256,7 @@ def test_equal_runs_have_equal_folders(here: Path) -> None:
     written = set()
     ways: tuple[Io, Io] = ("map", "read")
     for threads, memory, io in product((1, 2, 7), (2**26, 2**32), ways):
-        settings = Settings(threads=threads, memory=memory, io=io)
+        settings = Settings(threads=threads, memory=memory, io=io, max_drop_millis=1000)
         deduplicate(rows.name, Path("out"), settings, force=True)
         written.add(tuple(Path("out", name).read_bytes() for name in (*FILES, "report.json")))
     assert len(written) == 1
@@ -247,10 +271,71 @@ def test_the_report_tells_the_settings_that_count(rows: Path) -> None:
     near = settings_of(threshold_millis=905, seed=3, threads=2)
     assert near["threshold"] == 0.905
     assert (near["ngram"], near["alike"], near["seed"]) == (5, "whole", 3)
+    assert (near["numbers"], near["recall"], near["bands"]) == ("alike", "exact", 0)
+    assert (near["keep"], near["label"], near["max_drop"]) == ("first", None, 0.5)
     assert near.keys().isdisjoint({"threads", "memory", "io"})
     exact = settings_of(method="exact", on=("text",))
     assert exact["on"] == ["text"]
-    assert exact.keys().isdisjoint({"threshold", "ngram", "seed"})
+    assert exact.keys().isdisjoint({"threshold", "ngram", "seed", "max_drop"})
+    chosen = settings_of(keep="best:score", label="source", numbers="distinct", recall="bands")
+    assert (chosen["keep"], chosen["label"]) == ("best:score", "source")
+    assert (chosen["numbers"], chosen["recall"]) == ("distinct", "bands")
+
+
+def test_the_report_names_rows_and_where_they_stand(here: Path) -> None:
+    """The line is null where lines and rows are not the same: in an array, among blank lines."""
+    ask = "Read the request of a customer, and name the team that should take care of it, with one"
+    ask += " word from the list below and nothing else. Request"
+    said = ["lost card", "new pin", "old card", "no answer", "too slow", "a refund", "good bye"]
+    said[5:5] = [f"{said[0]} and so on, for as long as it takes"]
+    rows = [json.dumps(chat(f"{ask}: {one}", "cards")) for one in said]
+    (here / "a.jsonl").write_text(f"{rows[0]}\n{rows[1]}\n")
+    (here / "b.json").write_text(f"[\n{rows[2]},\n{rows[3]}]")
+    (here / "c.jsonl").write_text(f"\n{rows[4]}\n")
+    (here / "d.jsonl").write_text("")
+    (here / "e.jsonl").write_text(f"{rows[5]}\r\n{rows[6]}\n{rows[7]}")
+    files = ["a.jsonl", "b.json", "c.jsonl", "d.jsonl", "e.jsonl"]
+    deduplicate(files, Path("out"))
+    report = json.loads(Path("out/report.json").read_bytes())
+    places = {
+        row: {"row": row, "file": file, "line": line}
+        for row, (file, line) in enumerate(
+            [
+                *(("a.jsonl", 1), ("a.jsonl", 2), ("b.json", None), ("b.json", None)),
+                *(("c.jsonl", None), ("e.jsonl", 1), ("e.jsonl", 2), ("e.jsonl", 3)),
+            ]
+        )
+    }
+    (family,) = report["families"]
+    assert family["members"] == [places[row] for row in (0, 1, 2, 3, 4, 6, 7)]
+    assert (family["number"], family["role"], family["rows"], family["texts"]) == (1, "user", 7, 7)
+    assert family["template"] == f"{ask} …"
+    assert family["pairs_apart"] == report["apart"]["content"] == len(report["pairs"]) == 21
+    for pair in report["pairs"]:
+        assert (pair["verdict"], pair["role"]) == ("content", "user")
+        assert all(pair[end] == places[pair[end]["row"]] for end in ("row", "kept"))
+        assert pair["kept"]["row"] < pair["row"]["row"]
+
+
+def test_the_report_counts_what_became_of_files_and_labels(here: Path) -> None:
+    write_rows(here / "a.jsonl", ({"text": f"{n} {TEXT}", "id": n} for n in range(1200)))
+    write_rows(
+        here / "b.jsonl", [{"text": f"7 {TEXT}", "id": 7}, {"text": f"7 {TEXT}!", "id": 7}, 5]
+    )
+    deduplicate(["a.jsonl", "b.jsonl"], Path("out"), Settings(numbers="distinct", label="id"))
+    report = json.loads(Path("out/report.json").read_bytes())
+    fates = ("rows", "kept", "exact_duplicates", "near_duplicates", "quarantined")
+    assert [[file[fate] for fate in fates] for file in report["files"]] == [
+        [1200, 1200, 0, 0, 0],
+        [3, 0, 1, 1, 1],
+    ]
+    assert report["labels"][0] == {
+        "label": "7",
+        "kept": 1,
+        "exact_duplicates": 1,
+        "near_duplicates": 1,
+    }
+    assert len(report["labels"]) == 1000
 
 
 def test_the_figures_are_those_of_this_run(rows: Path) -> None:

@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from conftest import Run, chat, in_terminal, read_rows, write_rows
-from curatekit.cli.words import Piece, beginning, compare, elide
+from curatekit.cli.words import Piece, beginning, compare, elide, fillings
+from curatekit.evidence import SLOT
 from curatekit.folder import RunFolder
+from curatekit.report import outline
 from curatekit.run import deduplicate
 from curatekit.settings import Settings
 
@@ -29,6 +32,20 @@ QUARANTINED = (
 )
 LEGEND = "[-only in the removed row-]  {+only in the row that stands for it+}"
 
+ASK = (
+    "Read the request of a customer, and name the team that should take care of it, with one word "
+    "from the list below and nothing else. Request"
+)
+SLEEP = "of those who were asked about their nights most said that they would be glad to sleep for"
+REQUESTS = [
+    chat(f"{ASK}: lost card", "cards"),
+    chat(f"{ASK}: change address", "accounts"),
+    chat(f"{ASK}: dispute a charge", "cards"),
+    chat(f"{ASK}: card is blocked", "cards"),
+    chat(f"{ASK.replace('request', 'message', 1)}: lost card", "cards"),
+    chat(f"{ASK}: close account", "accounts"),
+]
+
 words = st.sampled_from(["a", "b", "the", "river", "42", "é", "東京タワー", ",", "?!"])
 spaces = st.sampled_from([" ", "  ", "\n", ""])
 texts = st.lists(st.tuples(words, spaces).map("".join), max_size=30).map("".join)
@@ -43,6 +60,24 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("out")
 
 
+@pytest.fixture
+def requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run over a template, an edit of it, and pairs that other rules keep apart."""
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        *REQUESTS,
+        chat("Tell me about sleep", f"{SLEEP} 7 hours"),
+        chat("Tell me about sleep", f"{SLEEP} 8 hours"),
+        chat("Rest", f"{SLEEP} 8 hours"),
+        chat("Say more", WALK),
+        chat("Say more", WALK.replace("quiet", "long")),
+        chat("Tell me about sleep", f"{SLEEP.upper()} 8 HOURS"),
+    ]
+    write_rows(tmp_path / "rows.jsonl", rows)
+    deduplicate("rows.jsonl", tmp_path / "requests", Settings(ngram=2))
+    return Path("requests")
+
+
 def squeeze(text: str) -> str:
     return re.sub(r"\s", "", text)
 
@@ -55,6 +90,52 @@ def test_the_pieces_of_a_side_make_up_its_text(removed: str, witness: str) -> No
         assert squeeze(mine) == squeeze(text)
     if removed == witness:
         assert {piece.side for piece in pieces} <= {"both"}
+
+
+@given(texts, texts)
+def test_a_text_is_what_its_template_has_and_what_fills_it(text: str, template: str) -> None:
+    pieces = fillings(text, template)
+    mine = "".join(piece.text for piece in pieces if piece.side != "witness")
+    assert squeeze(mine) == squeeze(text)
+    if SLOT not in template:
+        assert pieces == compare(text, template)
+
+
+def test_slots_and_edits_are_told_apart() -> None:
+    template = f"Read the request … below. Request … by {SLOT} thanks"
+    assert fillings("Read the note … below. Request: lost card by me thanks", template) == [
+        Piece("both", "Read the "),
+        Piece("removed", "note"),
+        Piece("witness", "request"),
+        Piece("both", " … below. Request"),
+        Piece("slot", ": lost card"),
+        Piece("both", " by "),
+        Piece("slot", "me"),
+        Piece("both", " thanks"),
+    ]
+    assert fillings("a b", f"a {SLOT} b") == [Piece("both", "a "), Piece("both", "b")]
+
+
+@given(st.text("ab …", max_size=300) | st.text("東京タ …", max_size=300), st.integers(40, 120))
+def test_an_outline_fits_and_shows_the_first_slot(template: str, cells: int) -> None:
+    line = outline(template, cells)
+    assert cell_len(line) <= cells * 1.2  # a cell of another script is met on average
+    assert (SLOT in line) == (SLOT in template)
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("short …", "short …"),
+        ("two\n\n lines", "two lines"),
+        (f"{WALK} {SLOT}", "there is [...] river in the early evening …"),
+        (f"walk {SLOT} {WALK}", "walk … there is nothing quite so [...]"),
+        (f"{WALK} {SLOT} {WALK}", "there is [...] evening … there is [...]"),
+        ("東京タワー" * 10 + SLOT, "[...] ー東京タワー東京タワー東京タワー…"),
+    ],
+)
+def test_an_outline_is_the_beginning_and_the_slot(template: str, expected: str) -> None:
+    assert outline(template, 46) == expected
 
 
 def test_one_changed_word_is_one_difference() -> None:
@@ -114,6 +195,129 @@ def test_pairs_stand_beside_each_other(run: Run, out: Path) -> None:
         "  id  not compared",
         "    {+1+}",
     ]
+
+
+def test_a_family_shows_its_template_and_how_rows_fill_it(run: Run, requests: Path) -> None:
+    result = run("show", requests, "--family", "1")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        (
+            "family 1, role user: 6 rows with 6 texts; its slots kept 4 pairs apart, and removed "
+            "rows hold 1 edit of it"
+        ),
+        "  template",
+        f"    {ASK} {SLOT}",
+        "",
+        "[=fills a slot=]  [-only in this row-]  {+only in the template+}",
+        "",
+        "row 0 (rows.jsonl:1): kept",
+        "    … 22 words … the list below and nothing else. Request[=: lost card=]",
+        "",
+        "row 1 (rows.jsonl:2): kept",
+        "    … 22 words … the list below and nothing else. Request[=: change address=]",
+        "",
+        "row 2 (rows.jsonl:3): kept",
+        "    … 22 words … the list below and nothing else. Request[=: dispute a charge=]",
+        "",
+        "row 3 (rows.jsonl:4): kept",
+        "    … 22 words … the list below and nothing else. Request[=: card is blocked=]",
+        "",
+        "row 4 (rows.jsonl:5): near-duplicate of row 0 (rows.jsonl:1)",
+        (
+            "    Read the [-message-]{+request+} of a customer, and name the team … 11 words … the "
+            "list below and nothing else. Request[=: lost card=]"
+        ),
+        "",
+        "row 5 (rows.jsonl:6): kept",
+        "    … 22 words … the list below and nothing else. Request[=: close account=]",
+    ]
+    short = run("show", requests, "--family", "1", "--limit", "2").stdout
+    assert re.findall(r"^row (\d+)", short, re.MULTILINE) == ["0", "1"]
+    _, coloured = in_terminal("show", requests, "--family", "1", columns=160)
+    assert "Request\x1b[1;33m: lost card\x1b[0m" in coloured
+
+
+def test_families_are_listed_with_their_templates(run: Run, requests: Path, out: Path) -> None:
+    assert run("show", requests, "--families").stdout.splitlines() == [
+        "family  role  rows  texts  apart  edits  template",
+        (
+            "     1  user     6      6      4      1  Read the request [...] from the list below "
+            "and nothing else. Request …"
+        ),
+    ]
+    _, output = in_terminal("show", requests, "--families", columns=80)
+    assert max(map(len, re.sub(r"\x1b\[[\d;]*m", "", output).splitlines())) <= 80
+    assert run("show", out, "--families").stdout.startswith("no template: ")
+
+
+@pytest.mark.parametrize(
+    ("which", "told", "pairs"),
+    [
+        (
+            "content",
+            "4 pairs alike in each role, but with a slot of their template filled differently",
+            [
+                "row 5 (rows.jsonl:6): kept apart from row 1 (rows.jsonl:2) by content, 26 of 30",
+                "row 2 (rows.jsonl:3): kept apart from row 0 (rows.jsonl:1) by content, 26 of 31",
+                "row 3 (rows.jsonl:4): kept apart from row 0 (rows.jsonl:1) by content, 26 of 31",
+                "row 3 (rows.jsonl:4): kept apart from row 2 (rows.jsonl:3) by content, 26 of 32",
+            ],
+        ),
+        (
+            "numbers",
+            "2 pairs alike in each role, but with different numbers",
+            [
+                "row 7 (rows.jsonl:8): kept apart from row 6 (rows.jsonl:7) by numbers, 17 of 21",
+                "row 11 (rows.jsonl:12): kept apart from row 6 (rows.jsonl:7) by numbers, 17 of 21",
+                "but near-duplicate of row 7 (rows.jsonl:8)",
+            ],
+        ),
+        (
+            "roles",
+            "1 pair alike as a whole, but not in each role",
+            ["row 8 (rows.jsonl:9): kept apart from row 7 (rows.jsonl:8) by the role user, 0 of 4"],
+        ),
+        (
+            "close",
+            "around the threshold: 2 removed rows, and 1 pair kept apart",
+            [
+                "row 11 (rows.jsonl:12): near-duplicate of row 7 (rows.jsonl:8), 3 of 3",
+                "row 4 (rows.jsonl:5): near-duplicate of row 0 (rows.jsonl:1), 26 of 30",
+                (
+                    "row 10 (rows.jsonl:11): kept apart from row 9 (rows.jsonl:10) by the "
+                    "threshold, 14 of 18"
+                ),
+            ],
+        ),
+    ],
+)
+def test_pairs_that_were_kept_apart_stand_beside_each_other(
+    run: Run, requests: Path, which: str, told: str, pairs: list[str]
+) -> None:
+    lines = run("show", requests, "--pairs", which).stdout.splitlines()
+    assert lines[0] == told
+    assert [
+        line.partition(" shingles")[0] for line in lines if line[:4] in ("row ", "but ")
+    ] == pairs
+    assert "{+" in "".join(lines[2:])
+
+
+def test_pairs_are_shown_from_the_most_alike_to_the_least(run: Run, tmp_path: Path) -> None:
+    """Around the threshold, on both sides of it, as many of each as there are."""
+    words = [f"w{n:b}" for n in range(200)]
+    rows = []
+    for pair in range(24):
+        mine = words[pair : pair + 60]
+        changed = [f"{word}x" if at < 4 + pair % 6 else word for at, word in enumerate(mine)]
+        rows += [chat(f"pair {pair:b}", " ".join(mine)), chat(f"pair {pair:b}", " ".join(changed))]
+    write_rows(tmp_path / "rows.jsonl", rows)
+    settings = Settings(ngram=1, numbers="alike", alike="each-role", max_drop_millis=1000)
+    deduplicate("rows.jsonl", tmp_path / "out", settings)
+    for options, above, below in (((), 5, 5), (("--limit", "3"), 1, 2)):
+        output = run("show", "out", "--pairs", "close", *options).stdout
+        alike = [float(found) for found in re.findall(r"^row .* = (0\.\d+)", output, re.MULTILINE)]
+        assert alike == sorted(alike, reverse=True)
+        assert [one >= 0.8 for one in alike] == [True] * above + [False] * below
 
 
 def test_a_terminal_shows_the_same_in_colour(out: Path) -> None:
@@ -199,7 +403,7 @@ def test_every_case_has_the_bytes_of_its_rows(
         if decision.witness:
             assert case.witness == lines[decision.witness.row]
     kept = set(range(folder.rows)) - {decision.row for decision in decisions}
-    assert all(folder.kept_row(row) == lines[row] for row in kept)
+    assert all(folder.row(row) == lines[row] for row in kept)
     assert len(read_rows(tmp_path / "out/kept.jsonl")) == len(kept)
 
 

@@ -23,12 +23,17 @@ UNICODE_VERSION: str
 
 @type_check_only
 class Progress(Protocol):
-    """Is told about ten times a second how far the work is."""
+    """Is told about ten times a second how far the work is.
+
+    Whatever the speed, it is told of every stage, in order, and lastly that the stage is done. What
+    it raises ends the work, and the call fails with it, even if the work was done by then.
+    """
 
     def __call__(self, stage: str, done: int, total: int, /) -> None:
         """Take the stage (`read`, `exact`, `near`, `write`), work done in it and work in all.
 
-        Work is counted in bytes for `read` and `write`, in rows for the others.
+        Work is counted in bytes for `read` and `write`, in rows for the others. A total may change
+        as the stage goes on; at its end, `done` equals it.
         """
 
 @type_check_only
@@ -36,13 +41,65 @@ class FileSummary(TypedDict):
     name: str
     """The path as given."""
     format: str
-    layout: Literal["lines", "array", "object"]
+    framing: Literal["lines", "array", "object"]
     compression: Literal["none", "gzip", "zstd"]
     bytes: int
     """Bytes after decompression."""
     rows: int
+    kept: int
+    exact_duplicates: int
+    near_duplicates: int
+    quarantined: int
     blank_lines: int
     bom: bool
+
+@type_check_only
+class Label(TypedDict):
+    """What became of the rows with one value of the field `label`."""
+
+    label: str
+    """A string without its quotes, anything else as it stands."""
+    kept: int
+    exact_duplicates: int
+    near_duplicates: int
+
+@type_check_only
+class Family(TypedDict):
+    """A template that texts of one role share."""
+
+    role: str | None
+    """None where all roles are compared as one text."""
+    texts: int
+    """Distinct texts; of a large family, those that were found."""
+    rows: int
+    """Rows with one of them."""
+    template: str
+    """What more than half of the texts have in common, as it stands in one of them, with `…` for
+    what they do not; cut after about 4,000 bytes."""
+    pairs_apart: int
+    """Pairs of rows that its slots kept apart."""
+    edits: int
+    """Differences between removed rows and their witnesses that were found to be edits of it."""
+    members: list[int]
+    """At most 20 rows with different texts of it, in row order."""
+
+@type_check_only
+class Pair(TypedDict):
+    """A pair of rows that is worth a look."""
+
+    row: int
+    kept: int
+    """A kept row, with which it was compared."""
+    verdict: Literal["removed", "roles", "numbers", "content", "threshold"]
+    """What was decided, or which rule keeps them apart: `roles`, alike as a whole, but not in each
+    role; `numbers`, alike with different numbers; `content`, alike with a slot of their template
+    filled differently; `threshold`, at most 0.05 less alike than asked."""
+    role: str | None
+    """Where a rule keeps them apart; None where all roles are one text, or for `removed`."""
+    shared: int
+    """Shingles that they share there, or in their least similar role."""
+    united: int
+    """Shingles that either has there."""
 
 @type_check_only
 class Problem(TypedDict):
@@ -68,7 +125,8 @@ class Summary(TypedDict):
     quarantined: dict[str, int]
     files: list[FileSummary]
     ngram: int
-    alike: Literal["each-role", "whole"]
+    alike: Literal["consensus", "each-role", "whole"]
+    numbers: Literal["distinct", "alike"]
     recall: Literal["bands", "exact"]
     bands: int
     """Bands of the index; 0 where recall is exact."""
@@ -86,6 +144,17 @@ class Summary(TypedDict):
     """Rows whose text holds half a surrogate pair."""
     differ_elsewhere: int
     """Removed rows that differ from their witness outside what was compared."""
+    rows_without_score: int
+    """Rows without a number in the field of `keep`."""
+    apart_by_roles: int
+    """Pairs of a row and a kept row that are alike as a whole, but not in each role. As the next
+    two, it counts pairs that were compared, up to the row's witness."""
+    apart_by_numbers: int
+    """Pairs alike in each role that hold different numbers."""
+    apart_by_content: int
+    """Pairs alike in each role that fill a slot of their template differently."""
+    labels: list[Label]
+    """In the order of their values; rows without the field are not among them."""
 
 @final
 class Decided:
@@ -101,6 +170,14 @@ class Decided:
         """Pairs whose exact similarity was computed. May vary between equal runs."""
     def problems(self, limit: int) -> list[Problem]:
         """The first `limit` quarantined rows, in row order."""
+    def families(self) -> list[Family]:
+        """The 100 largest families, by rows, of the roles for which a pair asked for them."""
+    def pairs(self) -> list[Pair]:
+        """At most 50 pairs of each verdict, by verdict and in row order.
+
+        Of removed rows, those that are least alike; of the others, a sample that depends on the
+        rows alone.
+        """
     def state(self) -> NDArray[np.uint8]:
         """0 kept, 1 removed as exact duplicate, 2 as near-duplicate, 3 quarantined; `(rows,)`."""
     def witness(self) -> NDArray[np.uint64]:
@@ -128,8 +205,11 @@ def decide(
     method: Literal["exact", "near"],
     threshold_millis: int,
     ngram: int | None,
-    alike: Literal["each-role", "whole"] | None,
-    recall: Literal["bands", "exact"],
+    alike: Literal["consensus", "each-role", "whole"] | None,
+    numbers: Literal["distinct", "alike"] | None,
+    recall: Literal["bands", "exact"] | None,
+    keep: str,
+    label: str | None,
     seed: int,
     max_line: int,
     on_error: Literal["quarantine", "stop"],
@@ -152,8 +232,14 @@ def decide(
         method: `exact` removes rows whose compared parts are equal, `near` also similar ones.
         threshold_millis: Least similarity in thousandths, 1 to 1000.
         ngram: Words per shingle; None is 5 if every file is of format `text`, else 3.
-        alike: None is `whole` if every file is of format `text`, else `each-role`.
-        recall: `bands` finds at least 0.999 of the pairs at the threshold, `exact` all.
+        alike: None is `whole` if every file is of format `text`, else `consensus`.
+        numbers: What different numbers do: keep rows apart, or no more than other words. None is
+            `distinct` for `consensus`, else `alike`.
+        recall: `bands` finds at least 0.999 of the pairs at the threshold, `exact` all. None is
+            `exact` under 5,000 rows or a threshold under 0.06, else `bands`.
+        keep: Which of two duplicates stays: `first`, `longest` by bytes of compared text, or
+            `best:FIELD`, by the number in that top-level field.
+        label: A top-level field by whose values rows are counted.
         seed: Of the functions behind `bands`.
         max_line: Longest row in bytes; a longer one is quarantined.
         on_error: What becomes of a bad row: set aside, or the end of the run.

@@ -1,7 +1,8 @@
-"""Duplicates: which rows repeat an earlier one, exactly or nearly.
+"""Duplicates: which rows repeat another one, exactly or nearly.
 
-Rows keep the order of the inputs, and the first of its kind stays: a row is removed only if an
-earlier row that is kept itself is verified, on the text, to be its duplicate.
+Rows keep the order of the inputs, and the first of its kind stays, or the best, if that is asked
+for: a row is removed only if a row that is kept itself is verified, on the text, to be its
+duplicate.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from curatekit.output import staged
 from curatekit.settings import (
     Alike,
     Io,
+    Numbers,
     OnError,
     Recall,
     Settings,
@@ -138,13 +140,14 @@ def exact(
     also: Collection[str] = (),
     field: str | None = None,
     format: str = "auto",
+    keep: str = "first",
     max_line: int | str = "64MiB",
     on_error: OnError = "quarantine",
     threads: int = 0,
     memory: int | str = "4GiB",
     io: Io = "map",
 ) -> Decisions:
-    """Keep the first row of every group of rows whose compared text is the same.
+    """Keep one row of every group of rows whose compared text is the same.
 
     Rows are compared on their text as it is meant, after JSON escapes are read, and byte by byte:
     no hash decides. The arguments are those of `near`.
@@ -163,6 +166,7 @@ def exact(
         also=parse_names(also),
         field=field,
         format=format,
+        keep=keep,
         max_line=parse_size(max_line),
         on_error=on_error,
         threads=threads,
@@ -182,7 +186,9 @@ def near(
     threshold: float = 0.8,
     ngram: int | None = None,
     alike: Alike | None = None,
-    recall: Recall = "bands",
+    numbers: Numbers | None = None,
+    recall: Recall | None = None,
+    keep: str = "first",
     seed: int = 0,
     max_line: int | str = "64MiB",
     on_error: OnError = "quarantine",
@@ -190,11 +196,12 @@ def near(
     memory: int | str = "4GiB",
     io: Io = "map",
 ) -> Decisions:
-    """Keep the first row of every group of near-duplicates; exact duplicates are among them.
+    """Keep one row of every group of near-duplicates; exact duplicates are among them.
 
     Two rows are near-duplicates when the Jaccard similarity of their word n-grams is at least
-    `threshold`. Every removal is verified on the text, and names a kept row that it is that similar
-    to; similarity is not made transitive.
+    `threshold`, and what they differ in is no content of its own: neither numbers, nor what each
+    row of a template fills in. Every removal is verified on the text, and names a kept row that it
+    is that similar to; similarity is not made transitive.
 
     Args:
         inputs: JSONL or JSON files, plain, gzip or zstd, folders of them, globs, or `-` for
@@ -205,10 +212,17 @@ def near(
         format: Layout of the rows; "auto" tells it from each file's first 100 rows.
         threshold: Least similarity, above 0 and at most 1, to three decimals.
         ngram: Words per shingle. None: 3 for conversations, 5 for documents.
-        alike: "each-role" asks for `threshold` in every role, "whole" in all text together. None:
-            "whole" for documents, else "each-role".
+        alike: "whole" asks for `threshold` in all text together, "each-role" in every role, and
+            "consensus" also that no slot of a template is filled differently. None: "whole" for
+            documents, else "consensus".
+        numbers: "distinct" keeps rows apart that differ in a number, for "alike" it is a word like
+            others. None: "distinct" with "consensus", else "alike".
         recall: "bands" finds at least 0.999 of the pairs at the threshold; "exact" finds all, and
-            takes longer.
+            takes longer on many rows. None: "exact" under 5,000 rows or a `threshold` under 0.06,
+            else "bands".
+        keep: Which of two duplicates stays: the "first", the "longest" by bytes of compared text,
+            or, with "best:score", the one with the greater number in the top-level field `score`.
+            Of equals the first stays, and rows without the number come last.
         seed: Seed of the MinHash functions. May change which pairs "bands" misses, nothing else.
         max_line: Longest row, as bytes or like "64MiB"; a longer one is quarantined.
         on_error: What a bad row does: "quarantine" sets it apart, "stop" raises.
@@ -239,7 +253,9 @@ def near(
         threshold_millis=parse_threshold(threshold),
         ngram=ngram,
         alike=alike,
+        numbers=numbers,
         recall=recall,
+        keep=keep,
         seed=seed,
         max_line=parse_size(max_line),
         on_error=on_error,
@@ -269,7 +285,10 @@ def decide(
         threshold_millis=settings.threshold_millis,
         ngram=settings.ngram,
         alike=settings.alike,
+        numbers=settings.numbers,
         recall=settings.recall,
+        keep=settings.keep,
+        label=settings.label,
         seed=settings.seed,
         max_line=settings.max_line,
         on_error=settings.on_error,

@@ -7,59 +7,24 @@ import json
 from array import array
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate, islice
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
 from curatekit import _native
 from curatekit.errors import CurateError, DataError
+from curatekit.evidence import Case, Decision, Family, Pair, Text
 from curatekit.formats import FORMATS, TEXT, Format
-from curatekit.output import DECISIONS, REPORT
+from curatekit.output import DECISIONS, KEPT, QUARANTINE, REMOVED, REPORT
 
 _FORMATS = {known.name: known for known in FORMATS}
+_Row = tuple[str, bytes]
+"""A row, and the file it came from."""
 _STRIDE = 256
 """Lines from one known offset to the next."""
-
-
-class Place(Struct, frozen=True):
-    """Where a row stands."""
-
-    row: int
-    file: str
-    line: int
-
-
-class Decision(Struct, frozen=True, kw_only=True):
-    """Why a row is not kept: a line of `decisions.jsonl`."""
-
-    row: int
-    file: str
-    line: int
-    byte: int
-    state: Literal["removed", "quarantined"]
-    reason: str
-    message: str = ""
-    witness: Place | None = None
-    shared: int = 0
-    united: int = 0
-    roles: Mapping[str, tuple[int, int]] = {}
-
-    @property
-    def kind(self) -> str:
-        """The reason of a removal, or `quarantined`, whatever for."""
-        return self.reason if self.state == "removed" else self.state
-
-
-class Case(Struct, frozen=True):
-    """A row that is not kept, with its bytes and, where it was removed, those of its witness."""
-
-    decision: Decision
-    row: bytes
-    witness: bytes = b""
 
 
 class _File(Struct, frozen=True):
@@ -78,6 +43,9 @@ class _Report(Struct, frozen=True):
     rows: int
     settings: _Settings
     files: tuple[_File, ...]
+    apart: Mapping[str, int]
+    families: tuple[Family, ...]
+    pairs: tuple[Pair, ...]
 
 
 class RunFolder:
@@ -105,16 +73,31 @@ class RunFolder:
         for decision in self.decisions():
             self.counts[decision.kind] += 1
             self._listed[decision.state].append(decision.row)
-        self._kept = _Lines(path / "kept.jsonl")
+        self._kept = _Lines(path / KEPT)
         self._set_aside = {
-            "removed": _Lines(path / "removed.jsonl"),
-            "quarantined": _Lines(path / "quarantine.jsonl"),
+            "removed": _Lines(path / REMOVED),
+            "quarantined": _Lines(path / QUARANTINE),
         }
 
     @property
     def rows(self) -> int:
         """Rows that the run read."""
         return self._report.rows
+
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """The largest templates; that of number N stands at N - 1."""
+        return self._report.families
+
+    @property
+    def apart(self) -> Mapping[str, int]:
+        """Pairs that were kept apart, by rule."""
+        return self._report.apart
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """Pairs that are worth a look, by verdict."""
+        return self._report.pairs
 
     def decisions(self) -> Iterator[Decision]:
         """Read why each row that is not kept is not, in row order."""
@@ -127,17 +110,40 @@ class RunFolder:
                 except msgspec.DecodeError as error:
                     raise DataError(str(path), number, str(error)) from None
 
+    def removed(self) -> Iterator[tuple[Decision, dict[str, object]]]:
+        """Read every removed row, decision and fields, in row order."""
+        decisions = (decision for decision in self.decisions() if decision.state == "removed")
+        with (self._path / REMOVED).open("rb") as file:
+            for decision, line in zip(decisions, file, strict=False):
+                yield decision, _fields(line)
+
     def case(self, decision: Decision) -> Case:
         """Find the texts that a decision is about."""
         row = self._set_aside[decision.state][
             bisect_left(self._listed[decision.state], decision.row)
         ]
-        witness = decision.witness
-        return Case(decision, row, self.kept_row(witness.row) if witness else b"")
+        if decision.witness is None:
+            return Case(decision, row)
+        witness = self.row(decision.witness.row)
+        texts = self._beside((decision.file, row), (decision.witness.file, witness))
+        return Case(decision, row, witness, texts)
 
-    def kept_row(self, row: int) -> bytes:
-        """Find the bytes of a kept row; its line is its number less the rows before it not kept."""
-        return self._kept[row - sum(bisect_left(rows, row) for rows in self._listed.values())]
+    def texts(self, pair: Pair) -> tuple[Text, ...]:
+        """Find what the two rows of a pair say."""
+        mine, its = ((place.file, self.row(place.row)) for place in (pair.row, pair.kept))
+        return self._beside(mine, its)
+
+    def row(self, row: int) -> bytes:
+        """Find the bytes of a row that could be judged."""
+        removed, bad = (self._listed[state] for state in ("removed", "quarantined"))
+        before = bisect_left(removed, row)
+        if before < len(removed) and removed[before] == row:
+            return self._set_aside["removed"][before]
+        return self._kept[row - before - bisect_left(bad, row)]
+
+    def texts_of(self, row: int) -> dict[str, str]:
+        """Join the parts of a row by role."""
+        return self._texts(self.file_of(row), self.row(row))
 
     def file_of(self, row: int) -> str:
         """Tell which file a row came from."""
@@ -146,45 +152,67 @@ class RunFolder:
             file.name for file, end in zip(self._report.files, ends, strict=True) if row < end
         )
 
-    def is_compared(self, role: str) -> bool:
-        """Tell whether parts of a role took part in the comparison."""
-        on = self._report.settings.on
-        return not on or role in on or role.startswith("also:")
+    def _beside(self, mine: _Row, its: _Row) -> tuple[Text, ...]:
+        return (*self._compared(mine, its), *self._elsewhere(mine, its))
 
-    def parts(self, row: bytes, file: str) -> list[tuple[str, str]]:
-        """Split a row of `file` into (role, text) parts, in order; fields of `--also` come last."""
+    def _compared(self, mine: _Row, its: _Row) -> Iterator[Text]:
+        on = self._report.settings.on
+        row, other = self._texts(*mine), self._texts(*its)
+        for role in dict.fromkeys((*row, *other)):
+            is_compared = not on or role in on or role.startswith("also:")
+            yield Text(role, row.get(role, ""), other.get(role, ""), is_compared)
+
+    def _texts(self, file: str, row: bytes) -> dict[str, str]:
+        """Join the parts of a row by role, fields of `--also` after them.
+
+        A row without the parts of its layout stays as it is.
+        """
         settings = self._report.settings
-        parts = _native.parts(row.rstrip(b"\r\n"), self._format(file), field=settings.field)
+        try:
+            parts = _native.parts(row.rstrip(b"\r\n"), self._format(file), field=settings.field)
+        except ValueError:
+            return {"row": row.decode(errors="replace")}
         if settings.also:
             value = _fields(row)
             parts += [
-                (f"also:{name}", _text(value[name])) for name in settings.also if name in value
+                (f"also:{name}", as_text(value[name])) for name in settings.also if name in value
             ]
-        return parts
+        texts: dict[str, str] = {}
+        for role, text in parts:
+            texts[role] = f"{texts[role]}\n\n{text}" if role in texts else text
+        return texts
 
-    def elsewhere(self, case: Case) -> list[tuple[str, str, str]]:
-        """List the fields not compared in which row and witness differ: name, value, value."""
-        file = case.decision.file
+    def _elsewhere(self, mine: _Row, its: _Row) -> Iterator[Text]:
+        """List the fields not compared in which two rows differ."""
         compared = {
-            rule.path.partition(".")[0].removesuffix("[*]") for rule in self._format(file).parts
+            rule.path.partition(".")[0].removesuffix("[*]") for rule in self._format(mine[0]).parts
         }
         compared |= {*self._report.settings.also, self._report.settings.field or ""}
-        mine, its = _fields(case.row), _fields(case.witness)
-        return [
-            (
-                name,
-                _text(mine[name]) if name in mine else "",
-                _text(its[name]) if name in its else "",
-            )
-            for name in dict.fromkeys((*mine, *its))
-            if name not in compared and mine.get(name) != its.get(name)
-            if "**" not in compared or not isinstance(mine.get(name), str | list | dict)
-        ]
+        row, other = _fields(mine[1]), _fields(its[1])
+        for name in dict.fromkeys((*row, *other)):
+            if name in compared or row.get(name) == other.get(name):
+                continue
+            if "**" not in compared or not isinstance(row.get(name), str | list | dict):
+                one, two = (as_text(side[name]) if name in side else "" for side in (row, other))
+                yield Text(name, one, two, is_compared=False)
 
     def _format(self, file: str) -> Format:
         if self._report.settings.field is not None:
             return TEXT
         return _FORMATS[self._formats[file]]
+
+
+def spread(
+    decisions: Iterable[Decision], counts: Mapping[str, int], quotas: Mapping[str, int]
+) -> Iterator[Decision]:
+    """Choose as many decisions of each kind as its quota says, the same distance apart."""
+    seen = Counter[str]()
+    for decision in decisions:
+        kind, total = decision.kind, counts[decision.kind]
+        before = (seen[kind] * quotas.get(kind, 0) + total // 2) // total
+        seen[kind] += 1
+        if before < (seen[kind] * quotas.get(kind, 0) + total // 2) // total:
+            yield decision
 
 
 class _Lines:
@@ -216,5 +244,6 @@ def _fields(row: bytes) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 
-def _text(value: object) -> str:
+def as_text(value: object) -> str:
+    """Write the value of a field for a person: a string as it is, anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -34,6 +34,12 @@ def notices(settings: Settings, summary: Summary) -> Iterator[Notice]:
             f"{_count(rows, 'removed row')} differing from the witness outside what was compared",
             None if settings.on else "`--also FIELD` compares one more field",
         )
+    if rows := summary["rows_without_score"]:
+        field = settings.keep.removeprefix("best:")
+        yield Notice(
+            "rows-without-score",
+            f"{_count(rows, 'row')} without a number in `{field}`: any row that has one goes first",
+        )
     if rows := summary["lone_surrogates"]:
         yield Notice(
             "lone-surrogates", f"{_count(rows, 'row')} with half of a surrogate pair in the text"

@@ -16,11 +16,13 @@ from pathlib import Path
 from curatekit.errors import CurateError
 
 KEPT = "kept.jsonl"
+REMOVED = "removed.jsonl"
+QUARANTINE = "quarantine.jsonl"
 DECISIONS = "decisions.jsonl"
 REPORT = "report.json"
 FIGURES = "run.json"
 _LOCK = ".curatekit-lock"
-_OURS = {KEPT, "removed.jsonl", "quarantine.jsonl", DECISIONS, REPORT, FIGURES, _LOCK}
+_OURS = {KEPT, REMOVED, QUARANTINE, DECISIONS, REPORT, FIGURES, _LOCK}
 _MOVE_IT = "rename or remove it"
 
 

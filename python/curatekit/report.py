@@ -6,19 +6,29 @@ differ stands in `Figures`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
+from rich.cells import cell_len
 from rich.filesize import decimal
 
 from curatekit import _native
+from curatekit.evidence import EXACT, NEAR, SLOT, Family, Pair, Place
 from curatekit.notices import Notice, notices
 from curatekit.settings import Settings
 
 if TYPE_CHECKING:
-    from curatekit._native import FileSummary, Problem, Summary
+    from curatekit._native import Decided, FileSummary, Label, Problem, Summary
+
+_LABELS = 1000
+"""Labels that are listed."""
+_CUT = " [...]"
+_ROOM = 46
+"""Cells that the table has for a template, on a terminal of 80."""
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -42,7 +52,16 @@ class Report(Struct, frozen=True, kw_only=True):
     duplicate_keys: int
     lone_surrogates: int
     differ_elsewhere: int
+    rows_without_score: int
     files: Sequence[FileSummary]
+    labels: Sequence[Label]
+    """Those with the most rows."""
+    apart: Mapping[str, int]
+    """Pairs of rows that a rule kept apart, by rule."""
+    families: Sequence[Family]
+    """The largest templates."""
+    pairs: Sequence[Pair]
+    """Some pairs of each verdict: close to the threshold on both sides, or kept apart by a rule."""
     notices: Sequence[Notice]
 
     @property
@@ -72,29 +91,81 @@ class Figures(Struct, frozen=True, kw_only=True):
     pairs_compared: int
 
 
-def build(settings: Settings, summary: Summary, first_quarantined: Problem | None) -> Report:
+def build(settings: Settings, decided: Decided) -> Report:
     """Put the report of a run together from what was asked and what the core found."""
+    summary = decided.summary
+    where = _Places(summary["files"])
     return Report(
         curatekit=_native.__version__,
         unicode=_native.UNICODE_VERSION,
         settings=_effective(settings, summary),
         rows=summary["rows"],
         kept=summary["kept"],
-        removed={
-            "exact-duplicate": summary["exact_duplicates"],
-            "near-duplicate": summary["near_duplicates"],
-        },
+        removed={EXACT: summary["exact_duplicates"], NEAR: summary["near_duplicates"]},
         quarantined=dict(sorted(summary["quarantined"].items())),
-        first_quarantined=first_quarantined,
+        first_quarantined=next(iter(decided.problems(1)), None),
         median_shingles=summary["median_shingles"],
         rows_without_text=summary["rows_without_text"],
         rows_without_tokens=summary["rows_without_tokens"],
         duplicate_keys=summary["duplicate_keys"],
         lone_surrogates=summary["lone_surrogates"],
         differ_elsewhere=summary["differ_elsewhere"],
+        rows_without_score=summary["rows_without_score"],
         files=summary["files"],
+        labels=sorted(summary["labels"], key=_rows_of, reverse=True)[:_LABELS],
+        apart={
+            "roles": summary["apart_by_roles"],
+            "numbers": summary["apart_by_numbers"],
+            "content": summary["apart_by_content"],
+        },
+        families=[
+            Family(
+                number=number,
+                role=family["role"],
+                rows=family["rows"],
+                texts=family["texts"],
+                template=family["template"],
+                pairs_apart=family["pairs_apart"],
+                edits=family["edits"],
+                members=tuple(where[row] for row in family["members"]),
+            )
+            for number, family in enumerate(decided.families(), 1)
+        ],
+        pairs=[
+            Pair(
+                verdict=pair["verdict"],
+                role=pair["role"],
+                row=where[pair["row"]],
+                kept=where[pair["kept"]],
+                shared=pair["shared"],
+                united=pair["united"],
+            )
+            for pair in decided.pairs()
+        ],
         notices=list(notices(settings, summary)),
     )
+
+
+class _Places:
+    """Where rows stand.
+
+    The line is known where every line of a file is a row, since rows are all that is counted.
+    """
+
+    def __init__(self, files: Sequence[FileSummary]) -> None:
+        self._files = files
+        self._ends = list(accumulate(file["rows"] for file in files))
+
+    def __getitem__(self, row: int) -> Place:
+        at = bisect_right(self._ends, row)
+        file = self._files[at]
+        is_each_line = file["framing"] == "lines" and not file["blank_lines"]
+        line = row - self._ends[at] + file["rows"] + 1
+        return Place(row, file["name"], line if is_each_line else None)
+
+
+def _rows_of(label: Label) -> int:
+    return label["kept"] + label["exact_duplicates"] + label["near_duplicates"]
 
 
 def to_json(document: object) -> bytes:
@@ -126,6 +197,7 @@ def table(report: Report, figures: Figures) -> list[tuple[str, str, str]]:
             (f"  {reason}", f"{rows:,}", _share(rows, report))
             for reason, rows in report.quarantined.items()
         ),
+        *_apart(report),
     ]
     private = figures.peak_private_bytes
     mapped = f"{decimal(figures.peak_memory_bytes)} with mapped files"
@@ -138,6 +210,47 @@ def table(report: Report, figures: Figures) -> list[tuple[str, str, str]]:
             mapped * (private is not None),
         ),
     ]
+
+
+def _apart(report: Report) -> Iterator[tuple[str, str, str]]:
+    """Tell how many pairs the rules kept apart, and the largest template."""
+    rules = [rule for rule in ("content", "numbers", "roles") if report.apart[rule]]
+    if rules:
+        total = sum(report.apart.values())
+        each = [f"{report.apart[rule]:,} by {rule}" for rule in rules]
+        by = ", ".join(each) if len(rules) > 1 else f"by {rules[0]}"
+        yield "kept apart", f"{total:,}", f"pair{'s' * (total != 1)}, {by}"
+    if report.apart["content"] and report.families:
+        largest = report.families[0]
+        yield "largest template", f"{largest.rows:,}", f"rows: {outline(largest.template, _ROOM)}"
+
+
+def outline(template: str, cells: int = 72) -> str:
+    """Shorten a template to one line that shows how it begins, and what stands at its first slot.
+
+    A cell is the width of a Latin letter; that of other scripts is met on average.
+    """
+    line = " ".join(template.split())
+    width = cells * len(line) // max(1, cell_len(line))
+    if len(line) <= width:
+        return line
+    slot = max(0, line.find(SLOT))
+    end = min(len(line), slot + width // 4)
+    if end + len(_CUT) <= width:
+        return _first_words(line, width)
+    begin = _first_words(line, width // 3) if width >= _ROOM else _CUT.lstrip()
+    room = width - len(begin) - 1
+    start = max(0, min(slot, end - room + len(_CUT) * (end < len(line))))
+    start = line.find(" ", start, min(start + room // 2, slot)) + 1 or start
+    rest = line[start:]
+    return f"{begin} {rest if len(rest) <= room else _first_words(rest, room)}"
+
+
+def _first_words(text: str, width: int) -> str:
+    """Take the first words of a text that is longer than `width`."""
+    words = text[: max(0, width - len(_CUT))]
+    space = words.rfind(" ", width // 2)
+    return f"{words if space < 0 else words[:space]}{_CUT}".lstrip()
 
 
 def quarantine_example(report: Report) -> str | None:
@@ -156,16 +269,20 @@ def _effective(settings: Settings, summary: Summary) -> dict[str, object]:
         "format": settings.format,
         "max_line": settings.max_line,
         "on_error": settings.on_error,
+        "keep": settings.keep,
+        "label": settings.label,
     }
     if settings.method == "near":
         effective |= {
             "threshold": settings.threshold_millis / 1000,
             "ngram": summary["ngram"],
             "alike": summary["alike"],
+            "numbers": summary["numbers"],
             "recall": summary["recall"],
             "bands": summary["bands"],
             "band_slots": summary["band_slots"],
             "seed": settings.seed,
+            "max_drop": settings.max_drop_millis / 1000,
         }
     return effective
 

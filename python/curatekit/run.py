@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
-from curatekit import _native
+from curatekit import _native, brakes
 from curatekit.dedup import decide
 from curatekit.inputs import Inputs, expand
-from curatekit.output import FIGURES, REPORT, named, places, staged, sync
+from curatekit.output import FIGURES, KEPT, QUARANTINE, REMOVED, REPORT, named, places, staged, sync
 from curatekit.report import Figures, Report, build, to_json
 from curatekit.settings import Settings
 
@@ -62,6 +62,7 @@ def deduplicate(
         DataError: An input cannot be read or changed meanwhile, or a row is bad and `on_error` is
             "stop".
         CurateError: The inputs name a file twice or none, or `out` cannot be replaced.
+        BrakeError: Near-deduplication removed more than `settings.max_drop_millis` allows.
         OSError: The disk is full or fails.
     """
     settings = settings or Settings()
@@ -74,10 +75,10 @@ def deduplicate(
         summary = decided.summary
         with gauge.stage("check"):
             _check_counts(work, summary)
-        first = next(iter(decided.problems(1)), None)
-        report = build(settings, summary, first)
-        outcome = Outcome(report, gauge.figures(settings, decided, report.bytes_read))
+        report = build(settings, decided)
         _write(work / REPORT, to_json(report))
+        brakes.check(settings, summary, report, work)
+        outcome = Outcome(report, gauge.figures(settings, decided, report.bytes_read))
         _write(work / FIGURES, to_json(outcome.run))
     return outcome
 
@@ -85,9 +86,9 @@ def deduplicate(
 def _check_counts(folder: Path, summary: Summary) -> None:
     """Count the rows that were written, and hold them against the rows that were read."""
     expected = {
-        "kept.jsonl": summary["kept"],
-        "removed.jsonl": summary["exact_duplicates"] + summary["near_duplicates"],
-        "quarantine.jsonl": sum(summary["quarantined"].values()),
+        KEPT: summary["kept"],
+        REMOVED: summary["exact_duplicates"] + summary["near_duplicates"],
+        QUARANTINE: sum(summary["quarantined"].values()),
     }
     written = {name: _count_lines(folder / name) for name in expected}
     if written != expected or sum(written.values()) != summary["rows"]:

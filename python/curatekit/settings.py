@@ -10,7 +10,8 @@ from msgspec import Struct
 from curatekit.formats import FORMATS
 
 Method = Literal["exact", "near"]
-Alike = Literal["each-role", "whole"]
+Alike = Literal["consensus", "each-role", "whole"]
+Numbers = Literal["distinct", "alike"]
 Recall = Literal["bands", "exact"]
 OnError = Literal["quarantine", "stop"]
 Io = Literal["map", "read"]
@@ -18,6 +19,7 @@ Io = Literal["map", "read"]
 _UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 LIMITS = {
     "threshold_millis": (1, 1000),
+    "max_drop_millis": (0, 1000),
     "ngram": (1, 1000),
     "seed": (0, 2**64 - 1),
     "max_line": (1, 2**63 - 1),
@@ -28,6 +30,7 @@ WORDS = {
     "method": get_args(Method),
     "format": ("auto", *(known.name for known in FORMATS)),
     "alike": get_args(Alike),
+    "numbers": get_args(Numbers),
     "recall": get_args(Recall),
     "on_error": get_args(OnError),
     "io": get_args(Io),
@@ -35,7 +38,11 @@ WORDS = {
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """What to compare, and how; the arguments of `exact` and `near`, checked.
+    """What to compare, and how; the arguments of `exact` and `near`, checked, and two of runs.
+
+    A run counts rows by the values of the field `label`, and ends with `brakes.BrakeError` if too
+    many are near-duplicates: more than `max_drop_millis` thousandths of those that are no exact
+    copies, or every row of a file or label. 1000 allows all of that.
 
     Raises:
         ValueError: An option is out of its range.
@@ -49,7 +56,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     threshold_millis: int = 800
     ngram: int | None = None
     alike: Alike | None = None
-    recall: Recall = "bands"
+    numbers: Numbers | None = None
+    recall: Recall | None = None
+    keep: str = "first"
+    label: str | None = None
+    max_drop_millis: int = 500
     seed: int = 0
     max_line: int = 64 * 2**20
     on_error: OnError = "quarantine"
@@ -66,7 +77,9 @@ class Settings(Struct, frozen=True, kw_only=True):
             word = getattr(self, name)
             if word is not None and word not in words:
                 raise ValueError(f"`{name}` must be one of {', '.join(words)}, not `{word}`")
-        for name in (*self.on, *self.also, self.field or ""):
+        if self.keep not in ("first", "longest") and not re.match("best:.", self.keep, re.DOTALL):
+            raise ValueError(f"`keep` must be first, longest or best:FIELD, not `{self.keep}`")
+        for name in (*self.on, *self.also, self.field or "", self.label or "", self.keep):
             try:
                 name.encode()
             except UnicodeEncodeError:
@@ -88,13 +101,31 @@ def parse_threshold(value: float | str) -> int:
     Raises:
         ValueError: It is not such a number.
     """
+    if millis := _thousandths(value):
+        return millis
+    raise ValueError(f"a threshold is above 0 and at most 1, to three decimals, not `{value}`")
+
+
+def parse_share(value: float | str) -> int:
+    """Read a share from 0 to 1, to three decimals, as thousandths.
+
+    Raises:
+        ValueError: It is not such a number.
+    """
+    millis = _thousandths(value)
+    if millis is None:
+        raise ValueError(f"a share is from 0 to 1, to three decimals, not `{value}`")
+    return millis
+
+
+def _thousandths(value: float | str) -> int | None:
     try:
         millis = Decimal(str(value)) * 1000
-        if 0 < millis <= 1000 and millis == int(millis):  # noqa: PLR2004 (thousandths in 1)
+        if 0 <= millis <= 1000 and millis == int(millis):  # noqa: PLR2004 (thousandths in 1)
             return int(millis)
     except (InvalidOperation, ValueError, OverflowError):
         pass
-    raise ValueError(f"a threshold is above 0 and at most 1, to three decimals, not `{value}`")
+    return None
 
 
 def parse_size(value: int | str) -> int:

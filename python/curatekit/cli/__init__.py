@@ -20,7 +20,7 @@ from curatekit.cli.dedup import dedup
 from curatekit.cli.show import show
 from curatekit.errors import CurateError, DataError
 
-USAGE, INPUT, OUTPUT, BUG, INTERRUPTED, TERMINATED = 2, 3, 4, 70, 130, 143
+USAGE, INPUT, OUTPUT, BRAKE, BUG, INTERRUPTED, TERMINATED = 2, 3, 4, 6, 70, 130, 143
 
 _EPILOG = """\b
 Examples:
@@ -50,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, and return its exit code.
 
     0 done · 1 done, and `--strict` found quarantined rows · 2 usage · 3 an input is unreadable or
-    changed · 4 no space or I/O error · 70 a bug · 130 interrupted · 143 terminated
+    changed · 4 no space or I/O error · 6 a brake stopped the run · 70 a bug · 130 interrupted · 143
+    terminated
     """
     sys.stdout, sys.stderr = sys.stdout or StringIO(), sys.stderr or StringIO()  # closed by `>&-`
     for stream in (sys.stdout, sys.stderr):
@@ -92,7 +93,10 @@ def _explain(error: BaseException) -> int:
             code = USAGE
         case CurateError():
             message, hint = error.message, error.hint
-            code = INPUT if isinstance(error, DataError) else USAGE
+            from curatekit.brakes import BrakeError  # noqa: PLC0415 (slow, and help does without)
+
+            codes = {DataError: INPUT, BrakeError: BRAKE}
+            code = next((codes[kind] for kind in codes if isinstance(error, kind)), USAGE)
         case OSError():
             message = f"{error.filename or 'standard output'}: {(error.strerror or '').lower()}"
             code = INPUT if isinstance(error, FileNotFoundError) else OUTPUT

@@ -9,18 +9,29 @@ import click
 
 from curatekit.cli.options import Grouped, Option, Parsed
 from curatekit.errors import CurateError
-from curatekit.settings import WORDS, Settings, parse_names, parse_size, parse_threshold
+from curatekit.settings import (
+    WORDS,
+    Settings,
+    parse_names,
+    parse_share,
+    parse_size,
+    parse_threshold,
+)
 
 if TYPE_CHECKING:
+    from curatekit.brakes import BrakeError
     from curatekit.run import Outcome
 
-_NEAR_ONLY = ("threshold", "ngram", "alike", "recall", "seed")
+_NEAR_ONLY = ("threshold", "ngram", "alike", "numbers", "recall", "seed", "max_drop")
 _EPILOG = """\b
 Examples:
   curatekit dedup data/ -o out
       every .jsonl, .ndjson and .json in data/, also .gz and .zst
   curatekit dedup chats.jsonl -o out --on user --on assistant
       system prompts and tool results may differ
+  curatekit dedup rated.jsonl -o out --keep best:score --label topic
+      of duplicates the one with the greatest score stays, and no topic
+      may lose all its rows
   curatekit dedup pages.jsonl.zst -o out --field body --threshold 0.7
       plain documents, with their text in the field `body`
   zcat a.gz | grep en | curatekit dedup - -o out --method exact
@@ -42,12 +53,14 @@ Exit codes:
   2    wrong usage
   3    an input is unreadable, broken, or changed meanwhile
   4    no space left, or an I/O error
+  6    a brake stopped the run: too many rows are near-duplicates
   130  interrupted
 """
 
 _write = partial(click.option, cls=Option, heading="Writing")
 _compare = partial(click.option, cls=Option, heading="What is compared")
 _near = partial(click.option, cls=Option, heading="What is nearly the same")
+_choose = partial(click.option, cls=Option, heading="What stays")
 _read = partial(click.option, cls=Option, heading="Broken rows")
 _machine = partial(click.option, cls=Option, heading="Machine (does not change the result)")
 _size = Parsed("size", parse_size)
@@ -119,19 +132,48 @@ _size = Parsed("size", parse_size)
 @_near(
     "--alike",
     type=click.Choice(WORDS["alike"]),
-    help="Where the threshold must be reached: in each role, so that a long system prompt in "
-    "common makes no duplicates, or in the whole text.  "
-    "[default: whole for documents, else each-role]",
+    help="Where the threshold must be reached: in the `whole` text, or in `each-role`, so that a "
+    "long system prompt in common makes no duplicates. `consensus` is the same, and keeps rows "
+    "apart that fill a slot of their template differently.  "
+    "[default: whole for documents, else consensus]",
+)
+@_near(
+    "--numbers",
+    type=click.Choice(WORDS["numbers"]),
+    help="Whether rows with different numbers are `distinct`, or a number is a word like others.  "
+    "[default: distinct with consensus, else alike]",
 )
 @_near(
     "--recall",
     type=click.Choice(WORDS["recall"]),
-    default="bands",
-    show_default=True,
     help="How many are found: `bands` finds at least 0.999 of the pairs at the threshold, `exact` "
-    "all of them, and takes longer. Both verify each pair.",
+    "all of them, and takes longer. Both verify each pair.  "
+    "[default: exact under 5,000 rows or a threshold under 0.06, else bands]",
 )
 @_near("--seed", type=int, default=0, show_default=True, help="Seed of the hashes behind `bands`.")
+@_choose(
+    "--keep",
+    metavar="WHICH",
+    default="first",
+    show_default=True,
+    help="Which of two duplicates stays: `first`, `longest`, or `best:FIELD`, by the number in a "
+    "top-level field, greatest first. Of equals the first stays.",
+)
+@_choose(
+    "--max-drop",
+    type=Parsed("share", parse_share),
+    default="0.5",
+    show_default=True,
+    help="Stop with exit code 6, and write nothing, if more than this share of the rows are "
+    "near-duplicates, or all rows of a file. Exact copies do not count, nor do runs and files of "
+    "less than 20 other rows. With 1, nothing stops.",
+)
+@_choose(
+    "--label",
+    metavar="FIELD",
+    help="Count rows by the values of this top-level field, and stop in the same way if all rows "
+    "of a value, be they few, are near-duplicates.",
+)
 @_read(
     "--on-error",
     type=click.Choice(WORDS["on_error"]),
@@ -168,13 +210,15 @@ def dedup(
     strict: bool,
     **options: Any,  # noqa: ANN401 (click hands them over as they are named; `Settings` checks them)
 ) -> int:
-    """Remove the rows that repeat an earlier one, exactly or nearly.
+    """Remove the rows that repeat another one, exactly or nearly.
 
     INPUT is a JSONL or JSON file, plain, .gz or .zst, a folder of them, a glob, or `-` for standard
     input. Rows keep their order, and of several alike the first stays. No row is removed before it
-    was compared, in full, with the row that stands for it; the inputs are only read.
+    was compared, in full, with the row that stands for it; the inputs are only read. A template
+    that rows share makes none of them a duplicate.
     """
     from curatekit import _native  # noqa: PLC0415 (help does without the rest of this)
+    from curatekit.brakes import BrakeError  # noqa: PLC0415
     from curatekit.cli.terminal import Meter  # noqa: PLC0415
     from curatekit.run import deduplicate  # noqa: PLC0415
 
@@ -185,6 +229,12 @@ def dedup(
             outcome = deduplicate(inputs, Path(out), settings, force=force, progress=meter)
     except ValueError as error:
         raise CurateError(str(error)) from error
+    except BrakeError as error:
+        if as_json:
+            _print_json(error.document)
+        if not quiet:
+            _print_sample(error)
+        raise
     if as_json:
         _print_json(outcome)
     elif not quiet:
@@ -196,15 +246,28 @@ def _settings(context: click.Context, options: dict[str, Any]) -> Settings:
     if options["method"] == "exact":
         for name in _NEAR_ONLY:
             if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-                raise ValueError(f"`--{name}` means nothing with `--method exact`")
+                option = name.replace("_", "-")
+                raise ValueError(f"`--{option}` means nothing with `--method exact`")
     on, also = parse_names(options.pop("on")), parse_names(options.pop("also"))
-    return Settings(on=on, also=also, threshold_millis=options.pop("threshold"), **options)
+    millis = {f"{name}_millis": options.pop(name) for name in ("threshold", "max_drop")}
+    return Settings(on=on, also=also, **millis, **options)
 
 
-def _print_json(outcome: "Outcome") -> None:
+def _print_json(document: object) -> None:
     from curatekit.report import to_json  # noqa: PLC0415
 
-    sys.stdout.write(to_json(outcome).decode())
+    sys.stdout.write(to_json(document).decode())
+
+
+def _print_sample(error: "BrakeError") -> None:
+    from curatekit.cli.beside import Beside  # noqa: PLC0415
+    from curatekit.cli.terminal import console  # noqa: PLC0415
+
+    beside = Beside(console(sys.stderr), full=False)
+    beside.print_legend("only in the removed row", "only in the row that stands for it")
+    for case in error.sample:
+        beside.print_case(case)
+    sys.stderr.write("\n")
 
 
 def _print_table(outcome: "Outcome", out: str) -> None:
@@ -228,4 +291,5 @@ def _print_table(outcome: "Outcome", out: str) -> None:
         if notice.hint:
             say(to, Text.assemble(("  hint: ", "cyan"), clean(notice.hint)))
     kept, show = f"{out}/kept.jsonl", f"curatekit show {out}"
-    say(to, Text(clean(f"kept rows are in {kept}; `{show}` shows the removed ones")))
+    templates = ", and with `--families` the templates" if outcome.report.families else ""
+    say(to, Text(clean(f"kept rows are in {kept}; `{show}` shows the removed ones{templates}")))

@@ -1,53 +1,53 @@
-"""Rows of a run folder, laid out so that a person can judge them."""
+"""What `curatekit show` prints of a run folder: rows, pairs and families."""
 
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from fractions import Fraction
 
 from rich.console import Console
-from rich.text import Text
 
-from curatekit.cli.terminal import clean, say
-from curatekit.cli.words import Piece, beginning, compare, elide
+from curatekit.cli.beside import Beside, named, similarity
 from curatekit.errors import CurateError
-from curatekit.folder import Case, Decision, RunFolder
+from curatekit.evidence import EXACT, NEAR, QUARANTINED, Decision, Pair
+from curatekit.folder import RunFolder, spread
+from curatekit.report import outline
 
-_STYLES = {"both": "", "removed": "bold red", "witness": "bold green", "gap": "dim"}
-_MARKS = {"removed": ("[-", "-]"), "witness": ("{+", "+}")}
 _FATES = {
     None: "removed",
-    "exact-duplicate": "removed as exact duplicates",
-    "near-duplicate": "removed as near-duplicates",
-    "quarantined": "quarantined",
+    EXACT: "removed as exact duplicates",
+    NEAR: "removed as near-duplicates",
+    QUARANTINED: "quarantined",
 }
-_MOST = 600
-"""Characters of a text that are looked at for how it begins."""
+_RULES = {
+    "content": "alike in each role, but with a slot of their template filled differently",
+    "numbers": "alike in each role, but with different numbers",
+    "roles": "alike as a whole, but not in each role",
+}
+CLOSE = "close"
 _NAMED = 20
 """Rows that are named one by one."""
 
 
 class Page:
-    """Prints rows one below the other; in full, or shortened to what matters."""
+    """Prints what a run left; rows in full, or shortened to what matters."""
 
     def __init__(self, to: Console, folder: RunFolder, *, full: bool) -> None:
         self._to = to
         self._folder = folder
-        self._full = full
-        self._coloured = to.color_system is not None and not to.no_color
+        self._beside = Beside(to, full=full)
 
     def print_sample(self, reason: str | None, limit: int | None) -> None:
         """Print `limit` rows that are not kept for a reason, or that were removed."""
         counts = self._folder.counts
-        kinds = (reason,) if reason else ("near-duplicate", "exact-duplicate")
+        kinds = (reason,) if reason else (NEAR, EXACT)
         total = sum(counts[kind] for kind in kinds)
         quotas = _share_out(kinds, counts, total if limit is None else max(0, limit))
         shown = sum(quotas.values())
         remark = f", {shown:,} shown" if shown < total else ""
-        self._say(f"{total:,} of {self._folder.rows:,} rows {_FATES[reason]}{remark}", "dim")
-        if reason != "quarantined" and total:
+        self._beside.say(f"{total:,} of {self._folder.rows:,} rows {_FATES[reason]}{remark}", "dim")
+        if reason != QUARANTINED and total:
             self._print_legend()
-        for decision in _spread(self._folder.decisions(), counts, quotas):
-            self._print_case(decision)
+        for decision in spread(self._folder.decisions(), counts, quotas):
+            self._beside.print_case(self._folder.case(decision))
 
     def print_row(self, row: int) -> None:
         """Print what became of one row.
@@ -63,90 +63,137 @@ class Page:
             if decision.row == row:
                 if decision.state == "removed":
                     self._print_legend()
-                self._print_case(decision)
+                self._beside.print_case(self._folder.case(decision))
                 return
             if decision.witness and decision.witness.row == row:
                 stands_for.append(f"{decision.row}")
         more = f" and {len(stands_for) - _NAMED:,} more" if len(stands_for) > _NAMED else ""
         reason = f", and stands for {', '.join(stands_for[:_NAMED])}{more}" if stands_for else ""
-        self._say(f"row {row} is kept{reason}", "bold")
-        texts = self._texts(self._folder.kept_row(row), self._folder.file_of(row))
-        for role, text in texts.items():
-            self._say(role, "cyan", indent=2)
-            self._say(text, indent=4)
+        self._beside.say(f"row {row} is kept{reason}", "bold")
+        for role, text in self._folder.texts_of(row).items():
+            self._beside.say(role, "cyan", indent=2)
+            self._beside.say(text, indent=4)
 
-    def _print_case(self, decision: Decision) -> None:
-        place = f"row {decision.row} ({decision.file}:{decision.line})"
-        case = self._folder.case(decision)
-        self._to.print()
-        if decision.witness is None:
-            reason = f"{decision.reason}, {decision.message}"
-            self._say(f"{place}, byte {decision.byte}: {reason}", "bold")
-            self._say(case.row.decode(errors="replace"), indent=4)
+    def print_pairs(self, which: str, limit: int | None) -> None:
+        """Print pairs that a rule kept apart, or those closest to the threshold on both sides."""
+        if which == CLOSE:
+            above, below = self._pairs("removed")[::-1], self._pairs("threshold")
+            total = len(above) + len(below)
+            rows, apart = _count(len(above), "removed row"), _count(len(below), "pair")
+            told = f"around the threshold: {rows}, and {apart} kept apart"
+            if limit is not None:
+                half = max(limit // 2, limit - len(below))
+                above, below = above[:half], below[: limit - min(half, len(above))]
+            pairs = [*reversed(above), *below]
+        else:
+            total = self._folder.apart[which]
+            told = f"{_count(total, 'pair')} {_RULES[which]}"
+            pairs = self._pairs(which)[:limit]
+        remark = f", {len(pairs):,} shown" if len(pairs) < total else ""
+        self._beside.say(f"{told}{remark}", "dim")
+        if pairs:
+            self._beside.print_legend("only in the first row", "only in the second")
+        fates = self._fates({pair.row.row for pair in pairs})
+        for pair in pairs:
+            self._print_pair(pair, fates.get(pair.row.row))
+
+    def _pairs(self, verdict: str) -> list[Pair]:
+        """Give the pairs of a verdict, those that are most alike first."""
+        pairs = (pair for pair in self._folder.pairs if pair.verdict == verdict)
+        return sorted(pairs, key=_alike, reverse=True)
+
+    def _print_pair(self, pair: Pair, fate: Decision | None) -> None:
+        if pair.verdict == "removed" and fate:
+            self._beside.print_case(self._folder.case(fate))
             return
-        witness = f"row {decision.witness.row} ({decision.witness.file}:{decision.witness.line})"
-        alike = f", {_similarity(decision.shared, decision.united)}" if decision.united else ""
-        self._say(f"{place}: {decision.reason} of {witness}{alike}", "bold")
-        self._print_difference(case)
+        rule = {"roles": f"the role {pair.role}", "threshold": "the threshold"}.get(
+            pair.verdict, pair.verdict
+        )
+        alike = similarity(pair.shared, pair.united)
+        self._to.print()
+        self._beside.say(
+            f"{named(pair.row)}: kept apart from {named(pair.kept)} by {rule}, {alike}", "bold"
+        )
+        if fate and fate.witness:
+            self._beside.say(f"but {fate.reason} of {named(fate.witness)}", "dim")
+        shingles = {pair.role: (pair.shared, pair.united)} if pair.role else {}
+        self._beside.print_texts(self._folder.texts(pair), shingles)
 
-    def _print_difference(self, case: Case) -> None:
-        decision = case.decision
-        mine = self._texts(case.row, decision.file)
-        witness = decision.witness or decision
-        its = self._texts(case.witness, witness.file)
-        for role in dict.fromkeys((*mine, *its)):
-            text, other = mine.get(role, ""), its.get(role, "")
-            line = Text.assemble((clean(role), "cyan"), "  ")
-            if text == other:
-                line.append(f"equal: {self._shortened(text)}", "dim")
-                say(self._to, line, indent=2)
-                continue
-            alike = _similarity(*decision.roles.get(role, (0, 0)))
-            line.append(alike if self._folder.is_compared(role) else "not compared", "dim")
-            say(self._to, line, indent=2)
-            self._print_pieces(compare(text, other))
-        for name, value, other in self._folder.elsewhere(case):
-            say(self._to, Text.assemble((clean(name), "cyan"), ("  not compared", "dim")), indent=2)
-            self._print_pieces([Piece("removed", value), Piece("witness", other)])
+    def print_families(self) -> None:
+        """Print a line for each of the largest templates."""
+        families = self._folder.families
+        if not families:
+            self._beside.say("no template: no two rows that are alike asked for one", "dim")
+            return
+        lines = [("family", "role", "rows", "texts", "apart", "edits", "template")]
+        lines += [
+            (
+                f"{one.number}",
+                one.role or "all",
+                f"{one.rows:,}",
+                f"{one.texts:,}",
+                f"{one.pairs_apart:,}",
+                f"{one.edits:,}",
+                one.template,
+            )
+            for one in families
+        ]
+        widths = [max(len(line[at]) for line in lines) for at in range(6)]
+        room = (
+            max(32, self._to.width - sum(widths) - 2 * len(widths)) if self._to.is_terminal else 72
+        )
+        for line in lines:
+            cells = (
+                cell.ljust(width) if at == 1 else cell.rjust(width)
+                for at, (cell, width) in enumerate(zip(line, widths, strict=False))
+            )
+            style = "dim" if line is lines[0] else ""
+            self._beside.say(f"{'  '.join(cells)}  {outline(line[6], room)}", style)
 
-    def _print_pieces(self, pieces: list[Piece], indent: int = 4) -> None:
-        line, last = Text(), ""
-        for piece in pieces if self._full else elide(pieces):
-            if not (text := self._flat(piece.text)):
-                continue
-            if not self._coloured:
-                text = text.join(_MARKS.get(piece.side, ("", "")))
-            elif piece.side == "witness" and last == "removed":
-                line.append(" ")
-            line.append(text, _STYLES[piece.side])
-            last = piece.side
-        say(self._to, line, indent)
+    def print_family(self, number: int, limit: int | None) -> None:
+        """Print a template, and how some rows fill it.
+
+        Raises:
+            CurateError: The run found no such family.
+        """
+        families = self._folder.families
+        if not 1 <= number <= len(families):
+            raise CurateError(
+                f"there is no family {number}: the run found {len(families):,}, counted from 1"
+            )
+        family = families[number - 1]
+        role = f"role {family.role}" if family.role else "all text"
+        pairs, edits = _count(family.pairs_apart, "pair"), _count(family.edits, "edit")
+        self._beside.say(
+            f"family {number}, {role}: {_count(family.rows, 'row')} with "
+            f"{_count(family.texts, 'text')}; its slots kept {pairs} apart, and removed rows hold "
+            f"{edits} of it",
+            "dim",
+        )
+        self._beside.print_template(family.template)
+        members = family.members[:limit]
+        fates = self._fates({place.row for place in members})
+        for place in members:
+            fate = fates.get(place.row)
+            told = f"{fate.reason} of {named(fate.witness)}" if fate and fate.witness else "kept"
+            texts = self._folder.texts_of(place.row)
+            text = texts.get(family.role, "") if family.role else "\n\n".join(texts.values())
+            self._beside.print_member(f"{named(place)}: {told}", text, family.template)
+
+    def _fates(self, rows: Collection[int]) -> dict[int, Decision]:
+        """Find those of some rows that are not kept."""
+        return {one.row: one for one in self._folder.decisions() if one.row in rows}
 
     def _print_legend(self) -> None:
-        removed = Piece("removed", "only in the removed row")
-        witness = Piece("witness", "only in the row that stands for it")
-        self._print_pieces([removed, Piece("both", "  "), witness], indent=0)
+        self._beside.print_legend("only in the removed row", "only in the row that stands for it")
 
-    def _say(self, text: str, style: str = "", indent: int = 0) -> None:
-        say(self._to, Text(self._shortened(text) if indent else clean(text), style), indent)
 
-    def _shortened(self, text: str) -> str:
-        return self._flat(text if self._full else beginning(text[:_MOST]))
+def _alike(pair: Pair) -> Fraction:
+    return Fraction(pair.shared, max(1, pair.united))
 
-    def _flat(self, text: str) -> str:
-        """Clean a text, and put its lines into one unless it is wanted in full."""
-        return clean(text) if self._full else re.sub(r"\s*\n\s*", " ↵ ", clean(text))
 
-    def _texts(self, row: bytes, file: str) -> dict[str, str]:
-        """Join the parts of a row by role; a row without the parts of its layout stays as it is."""
-        try:
-            parts = self._folder.parts(row, file)
-        except ValueError:
-            return {"row": row.decode(errors="replace")}
-        texts: dict[str, str] = {}
-        for role, text in parts:
-            texts[role] = f"{texts[role]}\n\n{text}" if role in texts else text
-        return texts
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'s' * (number != 1)}"
 
 
 def _share_out(kinds: Sequence[str], counts: Mapping[str, int], limit: int) -> dict[str, int]:
@@ -158,23 +205,3 @@ def _share_out(kinds: Sequence[str], counts: Mapping[str, int], limit: int) -> d
     later = sum(counts[kind] for kind in others)
     quotas = {first: min(counts[first], limit - min(later, limit // 4))}
     return quotas | {kind: min(counts[kind], limit - quotas[first]) for kind in others}
-
-
-def _spread(
-    decisions: Iterable[Decision], counts: Mapping[str, int], quotas: Mapping[str, int]
-) -> Iterator[Decision]:
-    """Choose as many decisions of each kind as its quota says, the same distance apart."""
-    seen = Counter[str]()
-    for decision in decisions:
-        kind, total = decision.kind, counts[decision.kind]
-        before = (seen[kind] * quotas.get(kind, 0) + total // 2) // total
-        seen[kind] += 1
-        if before < (seen[kind] * quotas.get(kind, 0) + total // 2) // total:
-            yield decision
-
-
-def _similarity(shared: int, united: int) -> str:
-    """Write a similarity, rounded down: none may look as if it reached a threshold above it."""
-    if not united:
-        return ""
-    return f"{shared:,} of {united:,} shingles = {shared * 1000 // united / 1000:.3f}"

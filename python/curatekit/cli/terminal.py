@@ -20,6 +20,8 @@ from rich.text import Text
 _UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _STAGES = {"exact": "exact duplicates", "near": "near-duplicates"}
 _COUNTED_IN_ROWS = ("exact", "near")
+_REPORTED = 0.1
+"""Seconds between two reports of the core: a shorter stage was not seen as it went by."""
 
 
 def clean(text: str) -> str:
@@ -54,9 +56,9 @@ def say(to: Console, text: Text, indent: int = 0) -> None:
 def complain(message: str, hint: str | None = None) -> None:
     """Print an error on standard error: one line, and one for the hint."""
     to = console(sys.stderr)
-    to.print(Text.assemble(("error: ", "bold red"), clean(message).replace("\n", " ")))
+    say(to, Text.assemble(("error: ", "bold red"), clean(message).replace("\n", " ")))
     if hint:
-        to.print(Text.assemble(("  hint: ", "cyan"), clean(hint).replace("\n", " ")))
+        say(to, Text.assemble(("hint: ", "cyan"), clean(hint).replace("\n", " ")), indent=2)
 
 
 class Meter:
@@ -66,7 +68,7 @@ class Meter:
         self._silent = quiet
         self._bar = _bar() if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else None
         self._stage = ""
-        self._began = 0.0
+        self._began = time.perf_counter()
         self._total = 0
 
     def __enter__(self) -> Self:
@@ -103,10 +105,11 @@ class Meter:
             self._silent = True  # nobody listens any more, which must not cost anybody their data
 
     def _begin(self, stage: str) -> None:
-        self._stage, self._began = stage, time.perf_counter()
+        self._stage = stage
         if self._bar and stage:
             self._bar.start()
-            self._bar.add_task(_STAGES.get(stage, stage), rows=stage in _COUNTED_IN_ROWS)
+            name = _STAGES.get(stage, stage)
+            self._bar.add_task(name, total=None, rows=stage in _COUNTED_IN_ROWS)
 
     def _finish(self) -> None:
         if self._stage and self._bar:
@@ -114,8 +117,10 @@ class Meter:
         elif self._stage:
             amount = _amount(self._total, rows=self._stage in _COUNTED_IN_ROWS)
             took = time.perf_counter() - self._began
+            took_long = f" in {took:.1f} s" if took >= _REPORTED else ""
             name = _STAGES.get(self._stage, self._stage)
-            print(f"{name}: {amount} in {took:.2f} s", file=sys.stderr, flush=True)
+            print(f"{name}: {amount}{took_long}", file=sys.stderr, flush=True)
+        self._began = time.perf_counter()
 
 
 def _bar() -> Progress:

@@ -1,4 +1,7 @@
-"""Two texts side by side: the words that both have, and those that only one has."""
+"""Two texts side by side: the words that both have, and those that only one has.
+
+A template is a text too, in which `…` stands for what every text has of its own.
+"""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +10,9 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Literal, NamedTuple
 
-Side = Literal["both", "removed", "witness", "gap"]
+from curatekit.evidence import SLOT
+
+Side = Literal["both", "removed", "witness", "slot", "gap"]
 
 _UNSPACED = (
     "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -49,6 +54,21 @@ def compare(removed: str, witness: str) -> list[Piece]:
         Piece(side, "".join(piece.text for piece in run))
         for side, run in groupby((piece for piece in pieces if piece.text), key=attrgetter("side"))
     ]
+
+
+def fillings(text: str, template: str) -> list[Piece]:
+    """Align a text with its template: what fills a slot, and where the two differ otherwise."""
+    pieces: list[Piece] = []
+    is_slot = False
+    for piece in compare(text, template):
+        is_empty_slot, is_slot = is_slot, piece.side == "witness" and SLOT in piece.text
+        if not is_slot:
+            # The spaces before and after a slot that nothing fills stand beside each other.
+            words = piece.text.lstrip() if is_empty_slot else piece.text
+            pieces.append(Piece(piece.side, words))
+        elif pieces and pieces[-1].side == "removed":
+            pieces[-1], is_slot = Piece("slot", pieces[-1].text), False
+    return pieces
 
 
 def elide(pieces: list[Piece], around: int = 8, most: int = 60) -> Iterator[Piece]:

@@ -1,0 +1,153 @@
+"""Brakes: a run that removes too much stops before anything is published.
+
+Near-deduplication can take for repetition what a person would keep. So a run ends where it removes
+more than a share of the rows that enter it, every one of those of a file, or every one of those of
+a label. Exact copies never count: they do not enter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
+
+from curatekit.errors import CurateError
+from curatekit.evidence import NEAR, Case, Decision
+from curatekit.folder import RunFolder, as_text, spread
+from curatekit.report import Report
+from curatekit.settings import Settings
+
+if TYPE_CHECKING:
+    from curatekit._native import Summary
+
+LEAST = 20
+"""With fewer rows that enter, neither the run nor a file brakes: so few prove nothing."""
+ALL = 1000
+"""The share that means no brake at all, in thousandths."""
+_LONGEST = 60
+"""Characters of a label that a message shows: it may be a whole text."""
+_SHOWN = 3
+"""Rows of a sample, and files or labels that a message names."""
+
+
+class Brake(Struct, frozen=True):
+    """What lost too many rows: the run, a file or a label, and how many of those that entered."""
+
+    of: Literal["run", "file", "label"]
+    name: str
+    removed: int
+    entered: int
+
+
+class BrakeError(CurateError):
+    """Near-deduplication removed too much, so nothing was published.
+
+    Attributes:
+        brakes: What lost too many rows: the run before files, and files before labels.
+        sample: Some of the rows that the first brake is about, with their witnesses.
+        report: What the run would have reported.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        hint: str,
+        brakes: Sequence[Brake],
+        sample: Sequence[Case],
+        report: Report,
+    ) -> None:
+        super().__init__(message, hint)
+        self.args = (message, hint, brakes, sample, report)
+        self.brakes = brakes
+        self.sample = sample
+        self.report = report
+
+    @property
+    def document(self) -> dict[str, object]:
+        """The error for a program, as `--json` prints it."""
+        decisions = [case.decision for case in self.sample]
+        return {"brakes": self.brakes, "sample": decisions, "report": self.report}
+
+
+def check(settings: Settings, summary: Summary, report: Report, folder: Path) -> None:
+    """Look at what a run would publish from `folder`.
+
+    Raises:
+        BrakeError: Near-deduplication removed more than it may unasked.
+    """
+    if found := list(_found(settings, summary)):
+        run_folder = RunFolder(folder)
+        sample = [run_folder.case(one) for one in _sample(run_folder, found[0], settings.label)]
+        remedy = _remedy(found[0], settings, summary)
+        hint = f"if that is right, `--max-drop 1` goes on; if not, {remedy}"
+        raise BrakeError(_message(found, settings), hint, found, sample, report)
+
+
+def _found(settings: Settings, summary: Summary) -> Iterator[Brake]:
+    if settings.max_drop_millis == ALL:
+        return
+    removed = summary["near_duplicates"]
+    entered = summary["kept"] + removed
+    if entered >= LEAST and removed * 1000 > settings.max_drop_millis * entered:
+        yield Brake("run", "", removed, entered)
+    for file in summary["files"]:
+        removed = file["near_duplicates"]
+        if not file["kept"] and removed >= LEAST:
+            yield Brake("file", file["name"], removed, removed)
+    for label in summary["labels"]:
+        removed = label["near_duplicates"]
+        if not label["kept"] and removed:
+            yield Brake("label", label["label"], removed, removed)
+
+
+def _sample(folder: RunFolder, brake: Brake, label: str | None) -> Iterator[Decision]:
+    """Choose rows that a brake is about, the same distance apart; the first ones of a label."""
+    if brake.of == "label" and label is not None:
+        of_label = (
+            decision
+            for decision, fields in folder.removed()
+            if decision.kind == NEAR and as_text(fields.get(label)) == brake.name
+        )
+        return islice(of_label, _SHOWN)
+    concerned = (
+        decision
+        for decision in folder.decisions()
+        if decision.kind == NEAR and (brake.of == "run" or decision.file == brake.name)
+    )
+    return spread(concerned, {NEAR: brake.removed}, {NEAR: min(_SHOWN, brake.removed)})
+
+
+def _message(brakes: Sequence[Brake], settings: Settings) -> str:
+    losses = []
+    for brake in brakes:
+        if brake.of == "run":
+            share = f"{brake.removed * 1000 // brake.entered / 10} %"
+            allowed = f"{settings.max_drop_millis / 10:g} %"
+            rows = f"{brake.removed:,} of {brake.entered:,} rows"
+            losses.append(f"{rows} ({share}; at most {allowed} may go)")
+    for kind, of in (("file", "of"), ("label", "with label")):
+        names = [brake for brake in brakes if brake.of == kind]
+        for one in names[:_SHOWN]:
+            rows = f"all {one.removed:,} rows" if one.removed > 1 else "the only row"
+            is_long = kind == "label" and len(one.name) > _LONGEST
+            name = f"{one.name[:_LONGEST]} …" if is_long else one.name
+            losses.append(f"{rows} {of} `{name}`")
+        if more := names[_SHOWN:]:
+            losses.append(f"all rows of {len(more):,} more {kind}s")
+    *others, last = losses
+    listed = f"{', '.join(others)} and {last}" if others else last
+    return f"nothing is written: exact copies aside, near-dedup removes {listed}"
+
+
+def _remedy(brake: Brake, settings: Settings, summary: Summary) -> str:
+    if brake.of == "label" and settings.label not in settings.also:
+        whole = "--alike each-role " if summary["alike"] == "whole" else ""
+        return f"`{whole}--also {settings.label}` keeps rows apart that differ in it"
+    if summary["alike"] != "consensus":
+        return "`--alike consensus` keeps rows apart that only share a template"
+    if summary["numbers"] == "alike":
+        return "`--numbers distinct` keeps rows apart that differ in a number"
+    return "a higher `--threshold` removes less"

@@ -1,0 +1,134 @@
+"""Is a difference between two texts content, or an edit? The rule of consensus, slow and obvious.
+
+A *hunk* is a run of tokens in which two texts of a role differ. A *family* is the texts of a role
+that hang together at the threshold. What nearly all of a family say at a place is its consensus:
+a side that goes another way there was edited. Where there is no consensus, every text fills the
+place in its own way, and what it says there is content.
+"""
+
+import difflib
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from itertools import combinations
+from typing import NamedTuple
+
+Words = tuple[str | None, ...]
+"""The tokens of a text; None stands between two parts."""
+Shingles = frozenset[tuple[object, ...]]
+
+START, END = "<start>", "<end>"  # no tokens, since a symbol is a token by itself
+ORDERS = (3, 2, 1)
+"""Tokens before a hunk that are asked how the family goes on; the longest first."""
+
+
+class Hunk(NamedTuple):
+    """Where one text says something else than the other; one of the two may be empty."""
+
+    start: int
+    end: int
+    other_start: int
+    other_end: int
+
+
+def hunks(words: Words, other: Words) -> list[Hunk]:
+    """Where two texts differ, between their common beginning and their common end."""
+    shorter = min(len(words), len(other))
+    head = 0
+    while head < shorter and words[head] == other[head]:
+        head += 1
+    tail = 0
+    while tail < shorter - head and words[-1 - tail] == other[-1 - tail]:
+        tail += 1
+    mine, yours = words[head : len(words) - tail], other[head : len(other) - tail]
+    matcher = difflib.SequenceMatcher(None, mine, yours, autojunk=False)
+    return [
+        Hunk(*(head + at for at in places))
+        for tag, *places in matcher.get_opcodes()
+        if tag != "equal"
+    ]
+
+
+def overlap(mine: Shingles, yours: Shingles) -> tuple[int, int]:
+    """Shared and united shingles."""
+    shared = len(mine & yours)
+    return shared, len(mine) + len(yours) - shared
+
+
+def is_alike(mine: Shingles, yours: Shingles, threshold_millis: int) -> bool:
+    """Are two sets at least as similar as the threshold? Two empty ones are."""
+    few, many = sorted((len(mine), len(yours)))
+    if few * 1000 < threshold_millis * many:
+        return False
+    shared, united = overlap(mine, yours)
+    return shared * 1000 >= threshold_millis * united
+
+
+class Family:
+    """Three or more texts of a role that hang together, and how they go on after each context."""
+
+    def __init__(self, members: Mapping[Words, Shingles]) -> None:
+        self.size = len(members)
+        self.evidence = max(3, min(10, self.size // 2))
+        after: dict[Words, dict[str | None, set[Words]]] = defaultdict(lambda: defaultdict(set))
+        holders: Counter[tuple[object, ...]] = Counter()
+        for words, shingles in members.items():
+            said = (START, START, START, *words, END)
+            for at in range(3, len(said)):
+                for order in ORDERS:
+                    after[said[at - order : at]][said[at]].add(words)
+            holders.update(shingles)
+        self.after = {
+            context: {word: len(texts) for word, texts in goes_on.items()}
+            for context, goes_on in after.items()
+        }
+        """Of each context: the texts that go on with a word."""
+        self.texts = {
+            context: len(set().union(*goes_on.values())) for context, goes_on in after.items()
+        }
+        """The texts in which each context stands."""
+        self.common = frozenset(
+            shingle for shingle, count in holders.items() if 2 * count > self.size
+        )
+
+    def is_content(self, words: Words, other: Words, hunk: Hunk) -> bool:
+        """Does neither text go on as nearly all of the family do?"""
+        said = (START, START, START, *words[: hunk.start])
+        mine, yours = (*words, END)[hunk.start], (*other, END)[hunk.other_start]
+        for order in ORDERS:
+            context = said[len(said) - order :]
+            total = self.texts.get(context, 0)
+            if total >= self.evidence:
+                most = max(self.after[context].get(word, 0) for word in (mine, yours))
+                return 5 * (total - most) > max(5, total)
+        return True
+
+
+def families(texts: Mapping[Words, Shingles], threshold_millis: int) -> dict[Words, Family]:
+    """The family of each text of a role that has one."""
+    of: dict[Words, list[Words]] = {words: [words] for words in texts}
+    for words, other in combinations(texts, 2):
+        if of[words] is not of[other] and is_alike(texts[words], texts[other], threshold_millis):
+            of[words] += of[other]
+            for member in of[other]:
+                of[member] = of[words]
+    made = {id(members): members for members in of.values() if len(members) >= 3}
+    known = {
+        key: Family({member: texts[member] for member in members}) for key, members in made.items()
+    }
+    return {words: known[id(members)] for words, members in of.items() if id(members) in known}
+
+
+def differ_in_content(
+    words: Words,
+    other: Words,
+    texts: Mapping[Words, Shingles],
+    family: Family | None,
+    threshold_millis: int,
+) -> bool:
+    """Is a hunk content, and are the two texts unlike apart from what the family has in common?"""
+    if family is None:
+        return False
+    if not any(family.is_content(words, other, hunk) for hunk in hunks(words, other)):
+        return False
+    mine, yours = texts[words] - family.common, texts[other] - family.common
+    return not is_alike(mine, yours, threshold_millis)
