@@ -283,7 +283,7 @@ def test_the_report_tells_the_settings_that_count(rows: Path) -> None:
 
 
 def test_the_report_names_rows_and_where_they_stand(here: Path) -> None:
-    """The line is null where lines and rows are not the same: in an array, among blank lines."""
+    """The line counts also in an array, and among blank lines."""
     ask = "Read the request of a customer, and name the team that should take care of it, with one"
     ask += " word from the list below and nothing else. Request"
     said = ["lost card", "new pin", "old card", "no answer", "too slow", "a refund", "good bye"]
@@ -301,8 +301,8 @@ def test_the_report_names_rows_and_where_they_stand(here: Path) -> None:
         row: {"row": row, "file": file, "line": line}
         for row, (file, line) in enumerate(
             [
-                *(("a.jsonl", 1), ("a.jsonl", 2), ("b.json", None), ("b.json", None)),
-                *(("c.jsonl", None), ("e.jsonl", 1), ("e.jsonl", 2), ("e.jsonl", 3)),
+                *(("a.jsonl", 1), ("a.jsonl", 2), ("b.json", 2), ("b.json", 3)),
+                *(("c.jsonl", 2), ("e.jsonl", 1), ("e.jsonl", 2), ("e.jsonl", 3)),
             ]
         )
     }

@@ -168,6 +168,12 @@ class Decided:
     @property
     def pairs_compared(self) -> int:
         """Pairs whose exact similarity was computed. May vary between equal runs."""
+    def place(self, row: int) -> tuple[str, int]:
+        """Tell the path of a row's file as given, and the row's line in it, counted from 1.
+
+        Raises:
+            IndexError: There is no such row.
+        """
     def problems(self, limit: int) -> list[Problem]:
         """The first `limit` quarantined rows, in row order."""
     def families(self) -> list[Family]:

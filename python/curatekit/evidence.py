@@ -15,11 +15,11 @@ Verdict = Literal["removed", "roles", "numbers", "content", "threshold"]
 
 
 class Place(Struct, frozen=True):
-    """Where a row stands; the line is not known of every kept row."""
+    """Where a row stands."""
 
     row: int
     file: str
-    line: int | None
+    line: int
 
 
 class Decision(Struct, frozen=True, kw_only=True):

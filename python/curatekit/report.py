@@ -6,9 +6,7 @@ differ stands in `Figures`.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -94,7 +92,10 @@ class Figures(Struct, frozen=True, kw_only=True):
 def build(settings: Settings, decided: Decided) -> Report:
     """Put the report of a run together from what was asked and what the core found."""
     summary = decided.summary
-    where = _Places(summary["files"])
+
+    def where(row: int) -> Place:
+        return Place(row, *decided.place(row))
+
     return Report(
         curatekit=_native.__version__,
         unicode=_native.UNICODE_VERSION,
@@ -127,7 +128,7 @@ def build(settings: Settings, decided: Decided) -> Report:
                 template=family["template"],
                 pairs_apart=family["pairs_apart"],
                 edits=family["edits"],
-                members=tuple(where[row] for row in family["members"]),
+                members=tuple(where(row) for row in family["members"]),
             )
             for number, family in enumerate(decided.families(), 1)
         ],
@@ -135,8 +136,8 @@ def build(settings: Settings, decided: Decided) -> Report:
             Pair(
                 verdict=pair["verdict"],
                 role=pair["role"],
-                row=where[pair["row"]],
-                kept=where[pair["kept"]],
+                row=where(pair["row"]),
+                kept=where(pair["kept"]),
                 shared=pair["shared"],
                 united=pair["united"],
             )
@@ -144,24 +145,6 @@ def build(settings: Settings, decided: Decided) -> Report:
         ],
         notices=list(notices(settings, summary)),
     )
-
-
-class _Places:
-    """Where rows stand.
-
-    The line is known where every line of a file is a row, since rows are all that is counted.
-    """
-
-    def __init__(self, files: Sequence[FileSummary]) -> None:
-        self._files = files
-        self._ends = list(accumulate(file["rows"] for file in files))
-
-    def __getitem__(self, row: int) -> Place:
-        at = bisect_right(self._ends, row)
-        file = self._files[at]
-        is_each_line = file["framing"] == "lines" and not file["blank_lines"]
-        line = row - self._ends[at] + file["rows"] + 1
-        return Place(row, file["name"], line if is_each_line else None)
 
 
 def _rows_of(label: Label) -> int:

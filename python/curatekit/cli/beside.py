@@ -108,8 +108,7 @@ class Beside:
 
 def named(place: Place) -> str:
     """Name a row by its number and by where it stands."""
-    line = "" if place.line is None else f":{place.line}"
-    return f"row {place.row} ({place.file}{line})"
+    return f"row {place.row} ({place.file}:{place.line})"
 
 
 def similarity(shared: int, united: int) -> str:

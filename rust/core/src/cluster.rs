@@ -321,7 +321,7 @@ impl Candidates {
                 &self.kept[start..start + self.kept_in[bucket as usize] as usize],
             );
         }
-        self.agreed(rows)
+        self.agreed(rows, row as usize)
     }
 
     /// For each of `rows`, positions of earlier ones of them, in order, each once.
@@ -335,17 +335,25 @@ impl Candidates {
                 earlier.extend_from_slice(rows);
                 rows.push(at as u32);
             }
-            among.push(self.agreed(earlier));
+            among.push(self.agreed(earlier, at));
         }
         among
     }
 
-    /// Those that were met in enough buckets.
-    fn agreed(&self, mut rows: Vec<u32>) -> Vec<u32> {
-        rows.sort_unstable();
-        let same = rows.chunk_by(|left, right| left == right);
-        let agreed = same.filter(|same| same.len() >= self.buckets.agree);
-        agreed.map(|same| same[0]).collect()
+    /// Those of `met`, all below `end`, that were met in enough buckets: in order, each once.
+    fn agreed(&self, mut met: Vec<u32>, end: usize) -> Vec<u32> {
+        if met.len() <= end / 64 {
+            met.sort_unstable();
+            let same = met.chunk_by(|left, right| left == right);
+            let agreed = same.filter(|same| same.len() >= self.buckets.agree);
+            return agreed.map(|same| same[0]).collect();
+        }
+        let mut times = vec![0_u8; end];
+        for row in met {
+            times[row as usize] = times[row as usize].saturating_add(1);
+        }
+        let agreed = |row: &u32| usize::from(times[*row as usize]) >= self.buckets.agree;
+        (0..end as u32).filter(agreed).collect()
     }
 
     fn forget_kept(&mut self) {

@@ -8,7 +8,7 @@
 //! What a reader would get wrong: texts are counted, not places. A text that has the same context
 //! twice counts once in all, and once for each way in which it goes on.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use hashbrown::HashMap;
 
@@ -23,6 +23,9 @@ const END: u64 = 0x5A5A_A5A5_3C3C_C3C2;
 
 /// Tokens of the longest context.
 const ORDER: usize = 3;
+
+/// Texts whose rests are remembered.
+const RESTS: usize = 1 << 16;
 
 /// What is known of a family from its members.
 pub(crate) struct Consensus {
@@ -39,6 +42,8 @@ pub(crate) struct Consensus {
     /// Of contexts that were asked for: how many members have it, and the tokens with which nearly
     /// all of them go on.
     known: RwLock<HashMap<Context, (usize, Vec<u64>)>>,
+    /// Of texts that were asked for, by hash: their shingles that are not common.
+    rests: RwLock<HashMap<u64, Arc<[u64]>>>,
 }
 
 /// Up to `ORDER` tokens, the last one first; 0 beyond its order.
@@ -96,6 +101,7 @@ impl Consensus {
             places,
             common,
             known: RwLock::default(),
+            rests: RwLock::default(),
         }
     }
 
@@ -187,25 +193,26 @@ impl Consensus {
         (total, nearly_all)
     }
 
-    /// How alike two sets are without what the family has in common.
-    fn rest(&self, left: &[u64], right: &[u64]) -> Overlap {
+    /// The shingles of a text that are not common.
+    fn rest(&self, group: &Group) -> Arc<[u64]> {
+        let rests = self.rests.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rest) = rests.get(&group.text) {
+            return Arc::clone(rest);
+        }
+        drop(rests);
         let mut common = self.common.iter().copied().peekable();
         let mut is_common = |shingle: u64| {
             while common.next_if(|&other| other < shingle).is_some() {}
             common.peek() == Some(&shingle)
         };
-        let (mut i, mut j, mut shared, mut united) = (0, 0, 0, 0);
-        while i < left.len() || j < right.len() {
-            let mine = left.get(i).copied().unwrap_or(u64::MAX);
-            let yours = right.get(j).copied().unwrap_or(u64::MAX);
-            let least = mine.min(yours);
-            let counts = u32::from(!is_common(least));
-            united += counts;
-            shared += if mine == yours { counts } else { 0 };
-            i += usize::from(mine == least && i < left.len());
-            j += usize::from(yours == least && j < right.len());
+        let all = group.shingles.iter().copied();
+        let rest: Arc<[u64]> = all.filter(|&shingle| !is_common(shingle)).collect();
+        let mut rests = self.rests.write().unwrap_or_else(PoisonError::into_inner);
+        if rests.len() >= RESTS {
+            rests.clear();
         }
-        Overlap { shared, united }
+        rests.insert(group.text, Arc::clone(&rest));
+        rest
     }
 }
 
@@ -221,9 +228,7 @@ pub(crate) fn difference(
     let (left, right) = (&row.tokens, &earlier.tokens);
     // Only where the rest is not alike does it matter what a hunk is.
     let asked = consensus.filter(|consensus| {
-        !consensus
-            .rest(&row.shingles, &earlier.shingles)
-            .reaches(threshold_millis)
+        !Overlap::of(&consensus.rest(row), &consensus.rest(earlier)).reaches(threshold_millis)
     });
     if let Some(consensus) = asked {
         let start = common_start(left, right);
