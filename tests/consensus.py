@@ -69,23 +69,16 @@ class Family:
     def __init__(self, members: Mapping[Words, Shingles]) -> None:
         self.size = len(members)
         self.evidence = max(3, min(10, self.size // 2))
-        after: dict[Words, dict[str | None, set[Words]]] = defaultdict(lambda: defaultdict(set))
+        after: dict[Words, dict[str | None, list[Words]]] = defaultdict(lambda: defaultdict(list))
         holders: Counter[tuple[object, ...]] = Counter()
         for words, shingles in members.items():
             said = (START, START, START, *words, END)
             for at in range(3, len(said)):
                 for order in ORDERS:
-                    after[said[at - order : at]][said[at]].add(words)
+                    after[said[at - order : at]][said[at]].append(words)
             holders.update(shingles)
-        self.after = {
-            context: {word: len(texts) for word, texts in goes_on.items()}
-            for context, goes_on in after.items()
-        }
-        """Of each context: the texts that go on with a word."""
-        self.texts = {
-            context: len(set().union(*goes_on.values())) for context, goes_on in after.items()
-        }
-        """The texts in which each context stands."""
+        self.after = after
+        """Of each context: the texts that go on with a word, as often as they do."""
         self.common = frozenset(
             shingle for shingle, count in holders.items() if 2 * count > self.size
         )
@@ -96,10 +89,16 @@ class Family:
         mine, yours = (*words, END)[hunk.start], (*other, END)[hunk.other_start]
         for order in ORDERS:
             context = said[len(said) - order :]
-            total = self.texts.get(context, 0)
+            goes_on = self.after.get(context, {})
+            total = len(set().union(*goes_on.values()))
             if total >= self.evidence:
-                most = max(self.after[context].get(word, 0) for word in (mine, yours))
-                return 5 * (total - most) > max(5, total)
+                few = max(1, total / 5)
+                nearly_all = {
+                    word for word, texts in goes_on.items() if total - len(set(texts)) <= few
+                }
+                # Texts that have the context again and again may have a slot among its places.
+                others = sum(len(texts) for word, texts in goes_on.items() if word not in nearly_all)
+                return others > few or nearly_all.isdisjoint((mine, yours))
         return True
 
 

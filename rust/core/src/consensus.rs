@@ -184,12 +184,22 @@ impl Consensus {
         let mut members: Vec<u32> = goes_on.iter().map(|&(_, member)| member).collect();
         members.dedup(); // places are in the order of members
         let total = members.len();
+        let places = goes_on.len();
         goes_on.sort_unstable();
-        goes_on.dedup();
-        let ways = goes_on.chunk_by(|(left, _), (right, _)| left == right);
-        // All but one, or all but a fifth.
-        let nearly_all = ways.filter(|way| 5 * (total - way.len()) <= total.max(5));
-        let nearly_all = nearly_all.map(|way| way[0].0).collect();
+        let is_few = |count: usize| 5 * count <= total.max(5); // one, or a fifth
+        let (mut nearly_all, mut told) = (Vec::new(), 0);
+        for way in goes_on.chunk_by(|(left, _), (right, _)| left == right) {
+            let members = way.chunk_by(|(_, left), (_, right)| left == right).count();
+            if is_few(total - members) {
+                nearly_all.push(way[0].0);
+                told += way.len();
+            }
+        }
+        // Where texts have the context again and again, as examples in a prompt do, some of its
+        // places may be a slot.
+        if !is_few(places - told) {
+            nearly_all.clear();
+        }
         (total, nearly_all)
     }
 
