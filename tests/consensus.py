@@ -1,7 +1,7 @@
 """Is a difference between two texts content, or an edit? The rule of consensus, slow and obvious.
 
 A *hunk* is a run of tokens in which two texts of a role differ. A *family* is the texts of a role
-that hang together at the threshold. What nearly all of a family say at a place is its consensus:
+that hang together at five eighths of the threshold. What nearly all of a family say at a place is its consensus:
 a side that goes another way there was edited. Where there is no consensus, every text fills the
 place in its own way, and what it says there is content.
 """
@@ -102,11 +102,11 @@ class Family:
         return True
 
 
-def families(texts: Mapping[Words, Shingles], threshold_millis: int) -> dict[Words, Family]:
-    """The family of each text of a role that has one."""
+def families(texts: Mapping[Words, Shingles], link_millis: int) -> dict[Words, Family]:
+    """The family of each text of a role that has one: those that links connect."""
     of: dict[Words, list[Words]] = {words: [words] for words in texts}
     for words, other in combinations(texts, 2):
-        if of[words] is not of[other] and is_alike(texts[words], texts[other], threshold_millis):
+        if of[words] is not of[other] and is_alike(texts[words], texts[other], link_millis):
             of[words] += of[other]
             for member in of[other]:
                 of[member] = of[words]

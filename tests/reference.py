@@ -327,7 +327,8 @@ def index(rows: Sequence[Row | None], settings: Settings) -> Index:
             texts.setdefault(role, {})[said] = row.groups[role]
     if settings.alike != "consensus" or settings.method == "exact":
         return Index(texts, {})
-    known = {role: families(said, settings.threshold_millis) for role, said in texts.items()}
+    link_millis = settings.threshold_millis * 5 // 8
+    known = {role: families(said, link_millis) for role, said in texts.items()}
     return Index(texts, known)
 
 

@@ -1,8 +1,10 @@
 //! Families: the texts of one role that hang together.
 //!
-//! Two texts of a role are linked if they are alike; a family is what links connect, whatever the
-//! rest of their rows. Rows are never judged by that: similarity is not made transitive. It only
-//! tells which texts follow one template, and [`crate::consensus`] then what the template is.
+//! Two texts of a role are linked if they are somewhat alike ([`link_millis`]); a family is what links
+//! connect, whatever the rest of their rows. Rows are never judged by that: similarity is not made
+//! transitive. It only tells which texts follow one template, and [`crate::consensus`] then what the
+//! template is. Texts that fill long slots of one template are less alike than copies are, so links
+//! ask for less than duplicates do: small families know too little.
 //!
 //! Only families of texts that a pair of rows asked for are found: from those texts, from bucket to
 //! bucket, as far as links go, or until enough is known of a family. A bucket holds the texts that
@@ -24,12 +26,18 @@ use crate::shingles::{Group, RowSets};
 use crate::spool::{CLASS, KEY_GROUP, KEYS, ROLE, ROW, Spool, TEXT};
 use crate::watch::Watch;
 
+/// The similarity that links ask for, in thousandths, where duplicates are asked for `threshold_millis`.
+pub(crate) const fn link_millis(threshold_millis: u32) -> u32 {
+    threshold_millis * 5 / 8
+}
+
 /// What families are found from.
 pub(crate) struct Finder<'a> {
     pub spool: &'a Spool,
     pub is_compared: &'a (dyn Fn(u32) -> bool + Sync),
     pub cache: &'a SetCache<'a>,
-    pub threshold_millis: u32,
+    /// Least similarity of two texts that are linked.
+    pub link_millis: u32,
     pub watch: &'a Watch,
 }
 
@@ -93,7 +101,7 @@ impl Finder<'_> {
                 take(&of_role(&sets, role).shingles, 0);
                 Ok(())
             };
-            let entries = prefix::entries(&ids, with, self.threshold_millis, self.watch)?;
+            let entries = prefix::entries(&ids, with, self.link_millis, self.watch)?;
             return Ok(search.run(1, |_| Ok(entries.clone()))?.0);
         }
         let mut efforts = EFFORTS.iter();

@@ -13,7 +13,7 @@ use crate::cluster::{Candidates, KeepFirst, Removal};
 use crate::decisions::{Decisions, FamilySummary, PairSummary, State, Verdict};
 use crate::dedup::{Numbers, Settings};
 use crate::error::Result;
-use crate::families::{Finder, of_role};
+use crate::families::{Finder, link_millis, of_role};
 use crate::judge::{FamilyId, Judge, Rule, Shelf};
 use crate::key_role::KeyRoles;
 use crate::minhash::MinHash;
@@ -104,7 +104,7 @@ impl Near<'_> {
                 spool: self.groups,
                 is_compared: &is_compared,
                 cache: &cache,
-                threshold_millis: settings.threshold_millis,
+                link_millis: link_millis(settings.threshold_millis),
                 watch: self.watch,
             },
             families: HashMap::new(),

@@ -237,7 +237,7 @@ impl<'a> Search<'a> {
     fn are_alike(&self, text: u32, other: u32) -> Result<bool> {
         let (text, other) = (self.sets(text)?, self.sets(other)?);
         let (group, other) = (of_role(&text, self.role), of_role(&other, self.role));
-        Ok(are_alike(group, other, self.finder.threshold_millis))
+        Ok(are_alike(group, other, self.finder.link_millis))
     }
 
     /// Is enough known of the texts that this one stands for?
