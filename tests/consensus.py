@@ -1,9 +1,9 @@
 """Is a difference between two texts content, or an edit? The rule of consensus, slow and obvious.
 
 A *hunk* is a run of tokens in which two texts of a role differ. A *family* is the texts of a role
-that hang together at five eighths of the threshold. What nearly all of a family say at a place is its consensus:
-a side that goes another way there was edited. Where there is no consensus, every text fills the
-place in its own way, and what it says there is content.
+that hang together at five eighths of the threshold. What nearly all of a family say at a place is
+its consensus: a side that goes another way there was edited. Where there is no consensus, every
+text fills the place in its own way, and what it says there is content.
 """
 
 import difflib
@@ -97,7 +97,9 @@ class Family:
                     word for word, texts in goes_on.items() if total - len(set(texts)) <= few
                 }
                 # Texts that have the context again and again may have a slot among its places.
-                others = sum(len(texts) for word, texts in goes_on.items() if word not in nearly_all)
+                others = sum(
+                    len(texts) for word, texts in goes_on.items() if word not in nearly_all
+                )
                 return others > few or nearly_all.isdisjoint((mine, yours))
         return True
 

@@ -297,7 +297,7 @@ class Layout(NamedTuple):
     on: tuple[tuple[str, ...], ...]
 
 
-LAYOUTS: dict[Literal["chat", "alpaca", "text"], Layout] = {
+LAYOUTS: dict[str, Layout] = {
     "chat": Layout(_chat, _twist_chat, ((), (), ("user",), ("assistant", "tool"), ("nobody",))),
     "alpaca": Layout(_alpaca, _twist_alpaca, ((), (), ("user",), ("assistant",))),
     "text": Layout(_document, _twist_document, ((), ("text",))),
