@@ -287,7 +287,7 @@ def test_the_report_names_rows_and_where_they_stand(here: Path) -> None:
     ask = "Read the request of a customer, and name the team that should take care of it, with one"
     ask += " word from the list below and nothing else. Request"
     said = ["lost card", "new pin", "old card", "no answer", "too slow", "a refund", "good bye"]
-    said[5:5] = [f"{said[0]} and so on, for as long as it takes"]
+    said[5:5] = [" ".join([said[0], *(f"and word{number}" for number in range(30))])]
     rows = [json.dumps(chat(f"{ask}: {one}", "cards")) for one in said]
     (here / "a.jsonl").write_text(f"{rows[0]}\n{rows[1]}\n")
     (here / "b.json").write_text(f"[\n{rows[2]},\n{rows[3]}]")
