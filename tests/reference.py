@@ -21,6 +21,7 @@ from consensus import (
     hunks,
     is_alike,
     overlap,
+    shingles,
 )
 
 TABLE = Path(__file__).parents[1] / "rust/core/src/unicode/table.tsv"
@@ -291,11 +292,6 @@ def words(texts: Sequence[str]) -> Words:
     return tuple(found[1:])
 
 
-def shingles(words: Words, ngram: int) -> Shingles:
-    """The n-grams of a text; of one with fewer than n tokens, all of them."""
-    return frozenset(words[at : at + ngram] for at in range(max(1, len(words) - ngram + 1)))
-
-
 def is_comparable(row: Row, other: Row) -> bool:
     """Is there anything in which they can be alike?"""
     if row.opaque != other.opaque or row.groups.keys() != other.groups.keys():
@@ -311,25 +307,20 @@ def similarity(row: Row, other: Row) -> tuple[int, int]:
     return min(overlaps, key=lambda overlap: Fraction(*overlap))
 
 
-class Index(NamedTuple):
-    """What a row alone does not tell."""
-
-    shingles: dict[str, dict[Words, Shingles]]
-    """The distinct texts of each role."""
-    families: dict[str, dict[Words, Family]]
+Index = dict[str, dict[Words, Family]]
+"""What a row alone does not tell: the families of each role."""
 
 
 def index(rows: Sequence[Row | None], settings: Settings) -> Index:
     """The families of each role, over all rows that can be judged."""
+    if settings.alike != "consensus" or settings.method == "exact":
+        return {}
     texts: dict[str, dict[Words, Shingles]] = {}
     for row in filter(None, rows):
         for role, said in row.words.items():
             texts.setdefault(role, {})[said] = row.groups[role]
-    if settings.alike != "consensus" or settings.method == "exact":
-        return Index(texts, {})
     link_millis = settings.threshold_millis * 5 // 8
-    known = {role: families(said, link_millis) for role, said in texts.items()}
-    return Index(texts, known)
+    return {role: families(said, link_millis, settings.ngram) for role, said in texts.items()}
 
 
 Reason = Literal["alike", "below the threshold", "numbers", "content"]
@@ -350,8 +341,8 @@ def compare(row: Row, kept: Row, known: Index, settings: Settings) -> Reason:
     ):
         return "numbers"
     for role, mine in row.words.items():
-        family = known.families.get(role, {}).get(mine)
-        if differ_in_content(mine, kept.words[role], known.shingles[role], family, threshold):
+        family = known.get(role, {}).get(mine)
+        if differ_in_content(mine, kept.words[role], family, threshold):
             return "content"
     return "alike"
 

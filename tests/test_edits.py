@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import pytest
 
-import reference
+from consensus import shingles
 from curatekit.dedup import near
 
 LENGTHS = (10, 11, 14, 20, 29, 30, 31, 50, 100, 130, 300, 1000, 5000)
@@ -45,7 +45,7 @@ def pairs(ngram: int) -> list[Pair]:
     for length, how, where, _ in product(LENGTHS, HOWS, WHERES, range(COPIES)):
         row = [f"w{rng.getrandbits(48):x}x" for _ in range(length)]
         copy = edited(row, how, where, f"n{rng.getrandbits(48):x}x")
-        mine, its = (reference.shingles(tuple(words), ngram) for words in (row, copy))
+        mine, its = (shingles(tuple(words), ngram) for words in (row, copy))
         made.append(Pair(row, copy, len(mine & its), len(mine | its)))
     return made
 

@@ -154,7 +154,7 @@ def test_each_part_of_the_rule_decides_often() -> None:
 
 def _hunks_in_families(row: Row, witness: Row, known: Index) -> Iterator[str]:
     for role, words in row.words.items():
-        if family := known.families[role].get(words):
+        if family := known[role].get(words):
             other = witness.words[role]
             for hunk in hunks(words, other):
                 yield "slot" if family.is_content(words, other, hunk) else "edit"

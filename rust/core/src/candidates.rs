@@ -157,8 +157,9 @@ impl Proposer<'_> {
         for group in sets.iter().flat_map(|sets| &sets.groups) {
             by_role.entry(group.salt).or_default().push(group);
         }
-        let of_role =
-            |(role, groups): (u64, Vec<&Group>)| (role, Consensus::new(groups.into_iter()));
+        let of_role = |(role, groups): (u64, Vec<&Group>)| {
+            (role, Consensus::new(groups.into_iter(), self.ngram))
+        };
         Ok(by_role.into_iter().map(of_role).collect())
     }
 

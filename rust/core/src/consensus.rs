@@ -13,7 +13,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use hashbrown::HashMap;
 
 use crate::hunks::{Hunk, common_start, hunks};
-use crate::shingles::Group;
+use crate::shingles::{Group, ngrams};
 use crate::tokens::is_number;
 use crate::verify::Overlap;
 
@@ -29,20 +29,24 @@ const RESTS: usize = 1 << 16;
 
 /// What is known of a family from its members.
 pub(crate) struct Consensus {
+    /// Tokens of a shingle.
+    ngram: usize,
     /// Members looked at.
     size: usize,
+    /// Members that have to agree before their habits are known.
+    enough: usize,
     /// The members one after the other, each between `ORDER` starts and one end.
     tokens: Vec<u64>,
     /// Where each member begins in `tokens`.
     starts: Vec<u32>,
     /// Every place in `tokens` but those of starts, sorted by the token before it.
     places: Vec<(u64, u32)>,
-    /// Shingles of more than half of the members, sorted.
-    common: Vec<u64>,
+    /// Shingles that half of the members or enough of them have, sorted, and how many do.
+    shared: Vec<(u64, u32)>,
     /// Of contexts that were asked for: how many members have it, and the tokens with which nearly
     /// all of them go on.
     known: RwLock<HashMap<Context, (usize, Vec<u64>)>>,
-    /// Of texts that were asked for, by hash: their shingles that are not common.
+    /// Of texts that were asked for, by hash: their shingles that too few others have.
     rests: RwLock<HashMap<u64, Arc<[u64]>>>,
 }
 
@@ -71,21 +75,22 @@ pub(crate) enum Difference {
 
 impl Consensus {
     /// Of the members of a family, which are at least three.
-    pub(crate) fn new<'g>(members: impl Iterator<Item = &'g Group>) -> Self {
+    pub(crate) fn new<'g>(members: impl Iterator<Item = &'g Group>, ngram: usize) -> Self {
         let (mut tokens, mut starts, mut shingles) = (Vec::new(), Vec::new(), Vec::new());
         for group in members {
             starts.push(tokens.len() as u32);
             tokens.extend([START; ORDER]);
             tokens.extend_from_slice(&group.tokens);
             tokens.push(END);
-            shingles.extend_from_slice(&group.shingles);
+            shingles.extend(framed(group, ngram));
         }
         let size = starts.len();
+        let enough = 3.max((size / 2).min(10));
         shingles.sort_unstable();
-        let common = shingles
+        let shared = shingles
             .chunk_by(|left, right| left == right)
-            .filter(|same| same.len() * 2 > size)
-            .map(|same| same[0])
+            .filter(|same| same.len() >= enough || same.len() * 2 > size)
+            .map(|same| (same[0], same.len() as u32))
             .collect();
         let mut places = Vec::with_capacity(tokens.len() - ORDER * size);
         for (at, token) in tokens.windows(2).enumerate() {
@@ -95,11 +100,13 @@ impl Consensus {
         }
         places.sort_unstable();
         Self {
+            ngram,
             size,
+            enough,
             tokens,
             starts,
             places,
-            common,
+            shared,
             known: RwLock::default(),
             rests: RwLock::default(),
         }
@@ -107,12 +114,15 @@ impl Consensus {
 
     /// Private memory, but for what was asked.
     pub(crate) fn bytes(&self) -> usize {
-        self.tokens.len() * 24 + self.common.len() * 8 + 512
+        self.tokens.len() * 24 + self.shared.len() * 16 + 512
     }
 
-    /// Shingles of more than half of the members, sorted.
-    pub(crate) fn common(&self) -> &[u64] {
-        &self.common
+    /// Have more than half of the members this shingle?
+    pub(crate) fn is_common(&self, shingle: u64) -> bool {
+        let found = self
+            .shared
+            .binary_search_by_key(&shingle, |&(known, _)| known);
+        found.is_ok_and(|at| self.shared[at].1 as usize * 2 > self.size)
     }
 
     /// Is a hunk content, and not an edit? `left` and `right` are tokens of two members.
@@ -138,7 +148,6 @@ impl Consensus {
     /// The tokens with which nearly all members go on after what stands before a place: after the
     /// longest context that enough of them have. None in a slot, or where no context is known.
     fn goes_on(&self, tokens: &[u64], at: usize) -> Vec<u64> {
-        let enough = 3.max((self.size / 2).min(10));
         let mut context = [0; ORDER];
         for (back, token) in context.iter_mut().enumerate() {
             *token = at.checked_sub(back + 1).map_or(START, |at| tokens[at]);
@@ -146,7 +155,7 @@ impl Consensus {
         for order in (1..=ORDER).rev() {
             context[order..].fill(0);
             let (total, nearly_all) = self.after(context, order);
-            if total >= enough {
+            if total >= self.enough {
                 return nearly_all;
             }
         }
@@ -186,7 +195,7 @@ impl Consensus {
         let total = members.len();
         let places = goes_on.len();
         goes_on.sort_unstable();
-        let is_few = |count: usize| 5 * count <= total.max(5); // one, or a fifth
+        let is_few = |count: usize| count <= 1 || 5 * count < total; // one, or less than a fifth
         let (mut nearly_all, mut told) = (Vec::new(), 0);
         for way in goes_on.chunk_by(|(left, _), (right, _)| left == right) {
             let members = way.chunk_by(|(_, left), (_, right)| left == right).count();
@@ -203,20 +212,33 @@ impl Consensus {
         (total, nearly_all)
     }
 
-    /// The shingles of a text that are not common.
+    /// Are two texts alike without what they share with enough others? What only one of the two has
+    /// counts all the same, be it the word of a slot that many others fill alike.
+    fn is_rest_alike(&self, row: &Group, earlier: &Group, threshold_millis: u32) -> bool {
+        let rest = Overlap::of(&self.rest(row), &self.rest(earlier));
+        if !rest.reaches(threshold_millis) {
+            return false;
+        }
+        let texts = Overlap::of(&framed(row, self.ngram), &framed(earlier, self.ngram));
+        let united = rest.shared + texts.united - texts.shared;
+        Overlap { united, ..rest }.reaches(threshold_millis)
+    }
+
+    /// The shingles of a text that fewer than enough members have.
     fn rest(&self, group: &Group) -> Arc<[u64]> {
         let rests = self.rests.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(rest) = rests.get(&group.text) {
             return Arc::clone(rest);
         }
         drop(rests);
-        let mut common = self.common.iter().copied().peekable();
-        let mut is_common = |shingle: u64| {
-            while common.next_if(|&other| other < shingle).is_some() {}
-            common.peek() == Some(&shingle)
+        let mut shared = self.shared.iter().copied().peekable();
+        let mut is_shared = |shingle: u64| {
+            while shared.next_if(|&(other, _)| other < shingle).is_some() {}
+            let known = shared.peek();
+            known.is_some_and(|&(other, count)| other == shingle && count as usize >= self.enough)
         };
-        let all = group.shingles.iter().copied();
-        let rest: Arc<[u64]> = all.filter(|&shingle| !is_common(shingle)).collect();
+        let all = framed(group, self.ngram).into_iter();
+        let rest: Arc<[u64]> = all.filter(|&shingle| !is_shared(shingle)).collect();
         let mut rests = self.rests.write().unwrap_or_else(PoisonError::into_inner);
         if rests.len() >= RESTS {
             rests.clear();
@@ -224,6 +246,26 @@ impl Consensus {
         rests.insert(group.text, Arc::clone(&rest));
         rest
     }
+}
+
+/// The shingles of a text with those that reach over its borders, so that its first and last tokens
+/// stand in as many as others do; sorted.
+fn framed(group: &Group, ngram: usize) -> Vec<u64> {
+    let (tokens, edge) = (&group.tokens[..], ngram - 1);
+    let (starts, ends) = (vec![START; edge], vec![END; edge]);
+    let mut shingles = group.shingles.clone();
+    if tokens.len() < edge {
+        let all = [&starts, tokens, &ends].concat();
+        shingles.extend(ngrams(&all, ngram, group.salt));
+    } else if edge > 0 {
+        let first = [&starts, &tokens[..edge]].concat();
+        let last = [&tokens[tokens.len() - edge..], &ends].concat();
+        shingles.extend(ngrams(&first, ngram, group.salt));
+        shingles.extend(ngrams(&last, ngram, group.salt));
+    }
+    shingles.sort_unstable();
+    shingles.dedup();
+    shingles
 }
 
 /// The difference that keeps two alike texts of one role apart, if any; and how many of their hunks
@@ -237,9 +279,8 @@ pub(crate) fn difference(
 ) -> (Option<Difference>, u32) {
     let (left, right) = (&row.tokens, &earlier.tokens);
     // Only where the rest is not alike does it matter what a hunk is.
-    let asked = consensus.filter(|consensus| {
-        !Overlap::of(&consensus.rest(row), &consensus.rest(earlier)).reaches(threshold_millis)
-    });
+    let asked =
+        consensus.filter(|consensus| !consensus.is_rest_alike(row, earlier, threshold_millis));
     if let Some(consensus) = asked {
         let start = common_start(left, right);
         let first = Hunk {

@@ -66,6 +66,8 @@ pub(crate) struct Judge<'a> {
     pub threshold_millis: u32,
     pub consensus: bool,
     pub numbers: bool,
+    /// Tokens of a shingle.
+    pub ngram: usize,
     pub finder: Finder<'a>,
     /// By hash of the role.
     pub families: HashMap<u64, Families>,
@@ -217,7 +219,7 @@ impl Judge<'_> {
             .map(|&row| self.finder.cache.get(row))
             .collect::<Result<_>>()?;
         let groups = sets.iter().map(|sets| of_role(sets, role));
-        let consensus = Arc::new(Consensus::new(groups));
+        let consensus = Arc::new(Consensus::new(groups, self.ngram));
         let mut held = self
             .shelf
             .held

@@ -100,6 +100,7 @@ impl Near<'_> {
             threshold_millis: settings.threshold_millis,
             consensus,
             numbers,
+            ngram: shingling.ngram,
             finder: Finder {
                 spool: self.groups,
                 is_compared: &is_compared,

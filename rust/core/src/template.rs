@@ -34,7 +34,7 @@ pub(crate) fn template(
     }
     let mut is_common = vec![false; tokens.len()];
     for (at, shingle) in ngrams(&tokens, ngram, role).enumerate() {
-        if consensus.common().binary_search(&shingle).is_ok() {
+        if consensus.is_common(shingle) {
             let end = tokens.len().min(at + ngram);
             is_common[at..end].fill(true);
         }
