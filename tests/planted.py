@@ -57,8 +57,14 @@ BUGS = (
     Bug(
         "two of the family may go another way",
         "consensus.rs",
-        "5 * count <= total.max(5)",
-        "5 * count <= total.max(10)",
+        "count <= 1 || 5 * count < total",
+        "count <= 2 || 5 * count < total",
+    ),
+    Bug(
+        "a fifth of the family may go another way",
+        "consensus.rs",
+        "5 * count < total",
+        "5 * count <= total",
     ),
     Bug(
         "a context that stands again and again is asked like any other",
@@ -67,10 +73,22 @@ BUGS = (
         "if places < told {",
     ),
     Bug(
-        "what half of a family says is common",
+        "the rest is what half of a family does not say",
         "consensus.rs",
-        "same.len() * 2 > size",
-        "same.len() * 2 >= size",
+        "count as usize >= self.enough",
+        "count as usize * 2 > self.size",
+    ),
+    Bug(
+        "a difference that enough others share is no difference",
+        "consensus.rs",
+        "rest.shared + texts.united - texts.shared",
+        "rest.united",
+    ),
+    Bug(
+        "the last words of a text weigh less than others",
+        "consensus.rs",
+        "shingles.extend(ngrams(&last, ngram, group.salt));",
+        "",
     ),
     Bug(
         "texts are linked at the threshold",

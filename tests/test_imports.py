@@ -14,12 +14,13 @@ PACKAGE = ROOT / "python" / "curatekit"
 
 # `a ← b`: b may import a, and whatever a stands on. A new module is drawn here, or the test fails.
 DRAWING = """
-    errors ← output ← inputs ← dedup
+    errors ← output ← inputs ← dedup, records
     formats ← settings, _native ← dedup ← run
+    settings, _native ← records
     settings, _native ← notices ← report ← brakes
     evidence ← report, folder
     output, _native ← folder ← brakes ← run ← cli
-    errors, dedup, run ← __init__ ← cli ← __main__
+    errors, dedup, records, run ← __init__ ← cli ← __main__
 """
 HEAPS = ("utils", "util", "common", "helpers", "base", "manager", "api", "registry", "logging")
 

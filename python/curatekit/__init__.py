@@ -12,11 +12,11 @@ from curatekit._native import __version__
 from curatekit.errors import CurateError, DataError
 
 if TYPE_CHECKING:
-    from curatekit import dedup, formats, run
+    from curatekit import dedup, formats, records, run
 
-__all__ = ["CurateError", "DataError", "__version__", "dedup", "formats", "run"]
+__all__ = ["CurateError", "DataError", "__version__", "dedup", "formats", "records", "run"]
 
-_MODULES = ("dedup", "formats", "run")
+_MODULES = ("dedup", "formats", "records", "run")
 
 
 def __getattr__(name: str) -> object:

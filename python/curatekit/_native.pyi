@@ -7,14 +7,23 @@ for signals every few hundredths of a second, so Ctrl-C ends it within a second 
 
 from collections.abc import Sequence
 from os import PathLike
-from typing import Literal, Protocol, TypedDict, final, type_check_only
+from typing import Literal, Protocol, Self, TypedDict, final, type_check_only
 
 import numpy as np
 from numpy.typing import NDArray
 
 from curatekit.formats import Format
 
-__all__ = ["UNICODE_VERSION", "Decided", "__version__", "decide", "guard_maps", "parts"]
+__all__ = [
+    "UNICODE_VERSION",
+    "Block",
+    "Dataset",
+    "Decided",
+    "__version__",
+    "decide",
+    "guard_maps",
+    "parts",
+]
 
 __version__: str
 """Version of the core."""
@@ -198,6 +207,98 @@ class Decided:
         Raises:
             OSError: A file cannot be written; carries errno and file name.
             DataError: An input changed since it was opened; nothing written can be trusted.
+        """
+
+@final
+class Dataset:
+    """Opened inputs. Holds them mapped until it is dropped."""
+
+    def __new__(
+        cls,
+        inputs: Sequence[str | PathLike[str]],
+        formats: Sequence[Format],
+        *,
+        format: str,
+        field: str | None,
+        max_line: int,
+        io: Literal["map", "read"],
+        spool: str | PathLike[str],
+        progress: Progress | None,
+    ) -> Self:
+        """Find the rows of the inputs, and the layout of each. The arguments are those of `decide`.
+
+        Raises:
+            FileNotFoundError: An input is missing.
+            DataError: An input cannot be read, or is broken as a whole.
+            OSError: The spool cannot be written; carries errno and file name.
+            ValueError: No format has that name.
+        """
+    def __len__(self) -> int:
+        """Rows in all inputs."""
+    def formats(self) -> list[tuple[str, str]]:
+        """The path of each input as given, and the name of its layout."""
+    def place(self, row: int) -> tuple[str, int]:
+        """Tell the path of a row's file as given, and the row's line in it, counted from 1.
+
+        Raises:
+            IndexError: There is no such row.
+        """
+    def block(self, rows: NDArray[np.uint64]) -> Block:
+        """Copy rows, in any order, and find their texts.
+
+        Raises:
+            IndexError: There is no such row.
+            DataError: An input changed since it was opened.
+        """
+
+@final
+class Block:
+    """A copy of some rows, and where their texts stand. Rows count from 0 in the block."""
+
+    @staticmethod
+    def of(rows: Sequence[bytes], format: Format) -> Block:
+        """Make one of rows from elsewhere, all of one layout."""
+    def __len__(self) -> int: ...
+    def slice(self, start: int, stop: int) -> Block:
+        """Copy some of the rows, one after the other.
+
+        Raises:
+            IndexError: They are not all there.
+        """
+    def row(self, at: int) -> bytes:
+        """One row, as it stands in its file but on one line.
+
+        Raises:
+            IndexError: There is no such row.
+        """
+    def texts(self, role: str | None) -> list[str]:
+        """For each row its texts of one role, or of all, with a blank line between two."""
+    def parts(self) -> list[str]:
+        """The texts of all rows, row by row, in the order in which they are compared."""
+    def part_row(self) -> NDArray[np.uint32]:
+        """The row of each part; `(parts,)`."""
+    def part_role(self) -> list[str]:
+        """The role of each part."""
+    def paths(self, at: int) -> list[str]:
+        """The way to each part of a row: keys and indexes, as in `messages[0].content`.
+
+        Raises:
+            IndexError: There is no such row.
+        """
+    def problems(self) -> list[tuple[int, str, str]]:
+        """Rows that are not of their layout: place in the block, reason and message.
+
+        They have no parts. Reasons are those of `Problem`.
+        """
+    def rewritten(self, texts: Sequence[str | None]) -> list[bytes | None]:
+        """Splice new texts into the rows, one for each part; None leaves a part as it is.
+
+        Returns:
+            For each row its new bytes, which differ from the old ones in those strings only; None
+            for a row of which nothing changes, or which holds half of a surrogate pair.
+
+        Raises:
+            ValueError: There are more or fewer texts than parts, or one holds half of a pair.
         """
 
 def decide(

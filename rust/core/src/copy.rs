@@ -4,7 +4,6 @@
 //! Rows are copied as they stand, in row order. Interleaved again by row number, the three files
 //! are the input's rows.
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -14,6 +13,7 @@ use rayon::prelude::*;
 
 use crate::decisions::{Decisions, State};
 use crate::error::{Error, Result};
+use crate::json::quoted;
 use crate::shingles::{Alike, Shingler};
 use crate::verify::{Overlap, by_role};
 use crate::watch::{Stage, Watch};
@@ -201,17 +201,4 @@ fn end(step: &str, action: &str, reason: &str, line: &mut Vec<u8>) {
 
 fn push(line: &mut Vec<u8>, text: std::fmt::Arguments) {
     line.write_fmt(text).expect("writing to memory succeeds");
-}
-
-/// A text as a JSON string.
-fn quoted(text: &str) -> String {
-    let escape = |letter: char| match letter {
-        '"' => Cow::Borrowed("\\\""),
-        '\\' => Cow::Borrowed("\\\\"),
-        control if u32::from(control) < 0x20 => {
-            Cow::Owned(format!("\\u{:04x}", u32::from(control)))
-        }
-        other => Cow::Owned(other.to_string()),
-    };
-    format!("\"{}\"", text.chars().map(escape).collect::<String>())
 }

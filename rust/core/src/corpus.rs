@@ -142,18 +142,22 @@ impl Corpus {
         (objects > 0).then(|| Arc::clone(layout))
     }
 
+    /// Is a row short enough to be read?
+    pub(crate) fn check_length(&self, row: usize) -> std::result::Result<(), Problem> {
+        let (bytes, most) = (self.rows.size(row), self.max_line);
+        if bytes > most {
+            return Err(Problem::TooLong { bytes, most });
+        }
+        Ok(())
+    }
+
     /// A copy of a row, from which all else is read: the map of a file may change under us.
     fn copy<'b>(
         &self,
         row: usize,
         buffer: &'b mut Vec<u8>,
     ) -> std::result::Result<&'b [u8], Problem> {
-        if self.rows.size(row) > self.max_line {
-            return Err(Problem::TooLong {
-                bytes: self.rows.size(row),
-                most: self.max_line,
-            });
-        }
+        self.check_length(row)?;
         buffer.clear();
         buffer.extend_from_slice(self.rows.bytes(row));
         Ok(buffer)

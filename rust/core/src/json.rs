@@ -3,6 +3,8 @@
 //! [`validate`] accepts what RFC 8259 accepts, in UTF-8, nested up to [`MAX_DEPTH`], and nothing else.
 //! What it returns is a [`Value`], whose methods trust the bytes.
 
+use std::fmt::Write as _;
+
 use crate::error::Problem;
 use crate::value::Value;
 
@@ -51,6 +53,29 @@ pub(crate) fn validate_first(bytes: &[u8], start: usize) -> Result<usize, Proble
     let mut scan = Scan { bytes, at: start };
     scan.value(0)?;
     Ok(scan.at)
+}
+
+/// A text as a JSON string.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut json = String::with_capacity(text.len() + 2);
+    json.push('"');
+    for letter in text.chars() {
+        match letter {
+            '"' => json.push_str("\\\""),
+            '\\' => json.push_str("\\\\"),
+            '\u{8}' => json.push_str("\\b"),
+            '\t' => json.push_str("\\t"),
+            '\n' => json.push_str("\\n"),
+            '\u{c}' => json.push_str("\\f"),
+            '\r' => json.push_str("\\r"),
+            control if control < ' ' => {
+                write!(json, "\\u{:04x}", u32::from(control)).expect("memory takes it");
+            }
+            other => json.push(other),
+        }
+    }
+    json.push('"');
+    json
 }
 
 struct Scan<'a> {

@@ -12,6 +12,7 @@
 //!           families, search  texts that hang together
 //!           consensus, hunks  what they have in common: slots and edits
 //!           cluster           keep-first, in order of priority
+//!   records                   texts for others to read, and to say otherwise
 //!   copy                      rows to kept, removed, quarantine; a line for each that is not kept
 //! ```
 //!
@@ -43,6 +44,7 @@ mod parts;
 mod prefix;
 mod priority;
 mod read;
+mod records;
 mod rest;
 mod search;
 mod shingles;
@@ -67,6 +69,7 @@ pub use jsonl::{Framing, Rows, Shard};
 pub use judge::Rule;
 pub use parts::{Part, Parts, Selection};
 pub use priority::Priority;
+pub use records::Block;
 pub use shingles::{Alike, Shingling};
 pub use source::{Compression, Source};
 pub use unicode::VERSION as UNICODE_VERSION;

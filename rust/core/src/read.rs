@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use memchr::memmem;
+use crate::value::has_lone_surrogate;
 
 use crate::bands::Banding;
 use crate::corpus::Corpus;
@@ -200,9 +200,4 @@ pub(crate) fn breaks_its_file(corpus: &Corpus, row: usize, problem: &Problem) ->
             }
             _ => false,
         }
-}
-
-/// Half a surrogate pair stands in unescaped text as three bytes that UTF-8 does not allow.
-fn has_lone_surrogate(text: &[u8]) -> bool {
-    memmem::find_iter(text, b"\xED").any(|at| text.get(at + 1).is_some_and(|&byte| byte >= 0xA0))
 }

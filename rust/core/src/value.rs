@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr2, memmem};
 
 use crate::json::is_space;
 
@@ -160,6 +160,11 @@ pub(crate) fn end_of_container(bytes: &[u8], mut at: usize) -> Option<usize> {
         at += 1;
     }
     None
+}
+
+/// Half a surrogate pair stands in unescaped text as three bytes that UTF-8 does not allow.
+pub(crate) fn has_lone_surrogate(text: &[u8]) -> bool {
+    memmem::find_iter(text, b"\xED").any(|at| text.get(at + 1).is_some_and(|&byte| byte >= 0xA0))
 }
 
 /// The text that the inside of a valid JSON string stands for.

@@ -6,6 +6,7 @@
 mod arguments;
 mod failure;
 mod guard;
+mod records;
 mod summary;
 mod waiting;
 
@@ -171,6 +172,9 @@ fn guard_maps() -> PyResult<()> {
 mod _native {
     #[pymodule_export]
     use super::{Decided, decide, guard_maps, parts};
+
+    #[pymodule_export]
+    use super::records::{Block, Dataset};
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

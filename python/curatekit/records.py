@@ -1,0 +1,254 @@
+"""Records: the rows of a dataset, as steps see them.
+
+A `Batch` holds the bytes of some rows. Their texts become Python strings when somebody asks, and
+objects are decoded when somebody asks. A text that is rewritten is spliced into its row, of which
+nothing else changes.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, overload
+
+from msgspec import Struct
+
+from curatekit import _native
+from curatekit.errors import CurateError
+from curatekit.formats import FORMATS, Format
+from curatekit.inputs import Inputs, expand
+from curatekit.settings import Io, parse_size
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from curatekit._native import Block
+
+
+class Part(Struct, frozen=True):
+    """One text of a record: who says it, where it stands, and what it says.
+
+    The path is keys and indexes from the root of the object, as in `messages[0].content`.
+    """
+
+    role: str
+    path: str
+    text: str
+
+
+class Record:
+    """One row of a dataset.
+
+    Attributes:
+        row: Its number in the dataset, from 0.
+    """
+
+    def __init__(self, block: Block, at: int, row: int) -> None:
+        self._block = block
+        self._at = at
+        self.row = row
+
+    @property
+    def line(self) -> bytes:
+        """The row as it stands in its file, but on one line and without a line break."""
+        return self._block.row(self._at)
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """Its texts, in the order of its layout. Content that is no text is not among them."""
+        one = self._block.slice(self._at, self._at + 1)
+        places = zip(one.part_role(), one.paths(0), one.parts(), strict=True)
+        return tuple(Part(*place) for place in places)
+
+    @cached_property
+    def object(self) -> dict[str, Any]:
+        """The row, decoded; of equal keys the last counts.
+
+        Raises:
+            CurateError: It is not a JSON object.
+        """
+        for _, _, message in self._block.slice(self._at, self._at + 1).problems():
+            raise CurateError(f"row {self.row}: {message}")
+        found: dict[str, Any] = json.loads(self.line)
+        return found
+
+    def __repr__(self) -> str:
+        return f"Record(row={self.row}, {len(self.parts)} parts)"
+
+
+class Batch:
+    """Some records of a dataset, in order.
+
+    Attributes:
+        rows: Their numbers in the dataset, from 0; uint64 `(n,)`.
+        columns: What is known of each record, by name; arrays of `n` values, or `n` rows of them.
+    """
+
+    def __init__(
+        self,
+        block: Block,
+        rows: NDArray[np.uint64],
+        columns: Mapping[str, NDArray[Any]] | None = None,
+    ) -> None:
+        self._block = block
+        self.rows = rows
+        self.columns = dict(columns or {})
+
+    @classmethod
+    def of(cls, objects: Iterable[Mapping[str, Any] | bytes], format: Format) -> Batch:
+        """Make a batch of objects, or of rows as they would stand in a file.
+
+        Args:
+            objects: The records; the first is row 0.
+            format: Their layout, for example `curatekit.formats.CHAT`.
+        """
+        import numpy as np  # noqa: PLC0415 (slow, and only arrays need it)
+
+        lines = [
+            one if isinstance(one, bytes) else json.dumps(one, ensure_ascii=False).encode()
+            for one in objects
+        ]
+        return cls(_native.Block.of(lines, format), np.arange(len(lines), dtype=np.uint64))
+
+    @cached_property
+    def parts(self) -> list[str]:
+        """The texts of all records, one after the other; `p` of them."""
+        return self._block.parts()
+
+    @cached_property
+    def part_row(self) -> NDArray[np.uint32]:
+        """For each part its record's place in the batch, ascending; `(p,)`."""
+        return self._block.part_row()
+
+    @cached_property
+    def part_role(self) -> list[str]:
+        """For each part who says it; `p` of them."""
+        return self._block.part_role()
+
+    def texts(self, role: str | None = None) -> list[str]:
+        """For each record its parts, or those of one role, with a blank line between two."""
+        return self._block.texts(role)
+
+    @property
+    def problems(self) -> list[tuple[int, str, str]]:
+        """Records that are not of their layout: place in the batch, reason, and what is wrong."""
+        return self._block.problems()
+
+    def rewritten(self, texts: Sequence[str | None]) -> list[bytes | None]:
+        """Splice new texts into the rows: one for each part, or None to leave it as it is.
+
+        Returns:
+            For each record its new line; None where nothing changes. A record of which a text holds
+            half of a surrogate pair does not change.
+
+        Raises:
+            ValueError: There are more or fewer texts than parts, or one holds half of a pair.
+        """
+        return self._block.rewritten(texts)
+
+    def __len__(self) -> int:
+        return len(self._block)
+
+    @overload
+    def __getitem__(self, at: int) -> Record: ...
+    @overload
+    def __getitem__(self, at: slice) -> Batch: ...
+    def __getitem__(self, at: int | slice) -> Record | Batch:
+        """Get one record, or a batch of some that stand one after the other."""
+        if isinstance(at, int):
+            place = range(len(self))[at]
+            return Record(self._block, place, int(self.rows[place]))
+        start, stop, step = at.indices(len(self))
+        if step != 1:
+            raise ValueError(f"a batch has no slice with a step of {step}")
+        stop = max(start, stop)
+        columns = {name: column[start:stop] for name, column in self.columns.items()}
+        return Batch(self._block.slice(start, stop), self.rows[start:stop], columns)
+
+    def __iter__(self) -> Iterator[Record]:
+        return (self[at] for at in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"Batch({len(self)} records)"
+
+
+class Dataset:
+    """The rows of some files, mapped, with random access.
+
+    Nothing is read but the ends of rows, until rows are asked for.
+    """
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        *,
+        format: str = "auto",
+        field: str | None = None,
+        max_line: int | str = "64MiB",
+        io: Io = "map",
+    ) -> None:
+        """Find the rows of `inputs`. The arguments are those of `curatekit.dedup.near`.
+
+        Raises:
+            FileNotFoundError: An input is missing.
+            DataError: An input cannot be read, or is broken as a whole.
+            ValueError: An option is out of its range.
+        """
+        self._rows = _native.Dataset(
+            expand(inputs),
+            FORMATS,
+            format=format,
+            field=field,
+            max_line=parse_size(max_line),
+            io=io,
+            spool=tempfile.gettempdir(),
+            progress=None,
+        )
+
+    @property
+    def formats(self) -> list[tuple[str, str]]:
+        """The path of each file as given, and the name of its layout."""
+        return self._rows.formats()
+
+    def place(self, row: int) -> tuple[str, int]:
+        """Tell in which file a row stands, and at which line of it, counted from 1.
+
+        Raises:
+            IndexError: There is no such row.
+        """
+        return self._rows.place(row)
+
+    def batch(self, rows: Iterable[int]) -> Batch:
+        """Get some rows by their numbers, in any order.
+
+        Raises:
+            IndexError: There is no such row.
+            DataError: A file changed since it was opened.
+        """
+        import numpy as np  # noqa: PLC0415 (slow, and only arrays need it)
+
+        if not isinstance(rows, np.ndarray):
+            rows = np.fromiter(rows, np.uint64)
+        numbers = rows.astype(np.uint64)
+        return Batch(self._rows.block(numbers), numbers)
+
+    def batches(self, size: int = 1024) -> Iterator[Batch]:
+        """Get all rows in order, `size` at a time.
+
+        Raises:
+            DataError: A file changed since it was opened.
+        """
+        for start in range(0, len(self), size):
+            yield self.batch(range(start, min(start + size, len(self))))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, row: int) -> Record:
+        return self.batch([range(len(self))[row]])[0]
+
+    def __repr__(self) -> str:
+        return f"Dataset({len(self):,} rows in {len(self.formats)} files)"

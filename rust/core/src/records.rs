@@ -1,0 +1,316 @@
+//! Records: the texts of some rows, and the rows again with some of them said otherwise.
+//!
+//! A [`Block`] holds a copy of its rows, and where their texts stand. A rewritten text is spliced: its
+//! escaped string takes the place of the old one, and no other byte of the row changes. Content that
+//! is no text is not among the texts; it stands in the row.
+//!
+//! What a reader would get wrong: a row with half of a surrogate pair in a text is never rewritten,
+//! not even elsewhere, since what reads it and writes it again may lose that half.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::corpus::Corpus;
+use crate::error::{Problem, Result};
+use crate::format::Layout;
+use crate::json::{quoted, validate};
+use crate::parts::{Parts, Selection};
+use crate::value::{Value, has_lone_surrogate};
+use crate::watch::Watch;
+
+/// Some rows of a dataset, and where their texts stand.
+#[derive(Debug, Default)]
+pub struct Block {
+    /// The rows, one after the other.
+    bytes: Vec<u8>,
+    /// Where each begins in `bytes` and in `texts`; one more than there are rows.
+    rows: Vec<(usize, usize)>,
+    texts: Vec<Place>,
+    /// Rows that are not of their layout, by place in the block, and why. They have no texts.
+    pub problems: Vec<(usize, Problem)>,
+}
+
+/// Where a text stands.
+#[derive(Debug)]
+struct Place {
+    role: Arc<str>,
+    /// Its JSON string, in the block's bytes.
+    span: Range<usize>,
+}
+
+impl Corpus {
+    /// Rows of the inputs, in any order.
+    ///
+    /// # Errors
+    /// An input changed since it was opened, or the caller asked to stop.
+    ///
+    /// # Panics
+    /// There is no such row.
+    pub fn block(&self, rows: &[usize], watch: &Watch) -> Result<Block> {
+        let mut block = Block::new();
+        let mut shards = BTreeSet::new();
+        for &row in rows {
+            watch.check()?;
+            let shard = self.rows.shard_index(row);
+            let layout = &self.layouts[shard];
+            shards.insert(shard);
+            match self.check_length(row) {
+                Ok(()) => block.add(&self.rows.one_line(row), layout),
+                Err(problem) => block.fail(problem),
+            }
+        }
+        for shard in shards {
+            self.rows.shards[shard].source.check()?;
+        }
+        Ok(block)
+    }
+}
+
+impl Block {
+    fn new() -> Self {
+        Self {
+            rows: vec![(0, 0)],
+            ..Self::default()
+        }
+    }
+
+    /// Rows from elsewhere, all of one layout.
+    #[must_use]
+    pub fn of<'r>(rows: impl IntoIterator<Item = &'r [u8]>, layout: &Layout) -> Self {
+        let mut block = Self::new();
+        for row in rows {
+            block.add(row, layout);
+        }
+        block
+    }
+
+    fn add(&mut self, row: &[u8], layout: &Layout) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(row);
+        let copy = &self.bytes[start..];
+        let parts = validate(copy)
+            .and_then(|object| Parts::read(copy, object, layout, &Selection::default()));
+        match parts {
+            Ok(parts) => {
+                let texts = parts.list.into_iter().filter(|part| !part.opaque);
+                self.texts.extend(texts.map(|part| Place {
+                    role: part.role,
+                    span: start + part.span.start..start + part.span.end,
+                }));
+                self.rows.push((self.bytes.len(), self.texts.len()));
+            }
+            Err(problem) => self.fail(problem),
+        }
+    }
+
+    fn fail(&mut self, problem: Problem) {
+        self.problems.push((self.len(), problem));
+        self.rows.push((self.bytes.len(), self.texts.len()));
+    }
+
+    /// Some of the rows, one after the other, as a block of their own.
+    ///
+    /// # Panics
+    /// There are no such rows in the block.
+    #[must_use]
+    pub fn slice(&self, rows: Range<usize>) -> Self {
+        let ((from, first), (to, last)) = (self.rows[rows.start], self.rows[rows.end]);
+        let moved = |place: &Place| Place {
+            role: Arc::clone(&place.role),
+            span: place.span.start - from..place.span.end - from,
+        };
+        let ends = self.rows[rows.start..=rows.end].iter();
+        let problems = self.problems.iter().filter(|(at, _)| rows.contains(at));
+        Self {
+            bytes: self.bytes[from..to].to_vec(),
+            rows: ends.map(|(at, text)| (at - from, text - first)).collect(),
+            texts: self.texts[first..last].iter().map(moved).collect(),
+            problems: problems
+                .map(|(at, problem)| (at - rows.start, problem.clone()))
+                .collect(),
+        }
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len() - 1
+    }
+
+    /// Are there none?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A row, as it stands in its file but on one line.
+    ///
+    /// # Panics
+    /// There is no such row in the block.
+    #[must_use]
+    pub fn row(&self, at: usize) -> &[u8] {
+        &self.bytes[self.rows[at].0..self.rows[at + 1].0]
+    }
+
+    /// The texts of a row, by their places among all of the block.
+    #[must_use]
+    pub fn texts_of(&self, at: usize) -> Range<usize> {
+        self.rows[at].1..self.rows[at + 1].1
+    }
+
+    /// Texts in all rows.
+    #[must_use]
+    pub fn texts(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// Who says a text.
+    #[must_use]
+    pub fn role(&self, text: usize) -> &Arc<str> {
+        &self.texts[text].role
+    }
+
+    /// A text, unescaped (UTF-8, half surrogates as three bytes).
+    ///
+    /// # Panics
+    /// There is no such text in the block.
+    #[must_use]
+    pub fn text(&self, text: usize) -> Cow<'_, [u8]> {
+        let value = Value::trusted(&self.bytes[self.texts[text].span.clone()]);
+        value.text().expect("only strings are texts")
+    }
+
+    /// The way to a text of a row from its root: keys and indexes, as in `messages[0].content`.
+    ///
+    /// # Panics
+    /// The row has no such text.
+    #[must_use]
+    pub fn path(&self, at: usize, text: usize) -> String {
+        let mut path = String::new();
+        let row = self.row(at);
+        let span = &self.texts[text].span;
+        let (start, end) = (span.start - self.rows[at].0, span.end - self.rows[at].0);
+        let holds = |value: Value| {
+            let from = value.raw().as_ptr() as usize - row.as_ptr() as usize;
+            from <= start && end <= from + value.raw().len()
+        };
+        let mut value = validate(row).expect("a row with texts was valid");
+        while !value.is_string() {
+            if value.is_object() {
+                let member = value.members().find(|&(_, value)| holds(value));
+                let (key, inner) = member.expect("the text stands inside");
+                let dot = if path.is_empty() { "" } else { "." };
+                write!(path, "{dot}{}", String::from_utf8_lossy(&key)).expect("memory takes it");
+                value = inner;
+            } else {
+                let mut elements = value.elements().enumerate();
+                let element = elements.find(|&(_, value)| holds(value));
+                let (index, inner) = element.expect("the text stands inside");
+                write!(path, "[{index}]").expect("memory takes it");
+                value = inner;
+            }
+        }
+        path
+    }
+
+    /// A row with some of its texts said otherwise: one new text, or none, for each text that it has.
+    /// None if nothing changes, or nothing may.
+    #[must_use]
+    pub fn rewritten(&self, at: usize, texts: &[Option<&str>]) -> Option<Vec<u8>> {
+        let places = self.texts_of(at);
+        debug_assert_eq!(places.len(), texts.len());
+        let is_new = |&(place, text): &(usize, &str)| *self.text(place) != *text.as_bytes();
+        let given = places.clone().zip(texts);
+        let mut new: Vec<(usize, &str)> = given
+            .filter_map(|(place, text)| Some((place, (*text)?)))
+            .filter(is_new)
+            .collect();
+        if new.is_empty()
+            || places
+                .clone()
+                .any(|place| has_lone_surrogate(&self.text(place)))
+        {
+            return None;
+        }
+        // Texts come in the order of the layout, which may not be that of the row.
+        new.sort_unstable_by_key(|&(place, _)| self.texts[place].span.start);
+        let (mut row, mut done) = (Vec::new(), self.rows[at].0);
+        for (place, text) in new {
+            let span = &self.texts[place].span;
+            row.extend_from_slice(&self.bytes[done..span.start]);
+            row.extend_from_slice(quoted(text).as_bytes());
+            done = span.end;
+        }
+        row.extend_from_slice(&self.bytes[done..self.rows[at + 1].0]);
+        Some(row)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::{Format, PartRule, RoleRule, RuleKind};
+
+    fn layout(parts: &[(&str, &str)]) -> Layout {
+        let rule = |&(path, role): &(&str, &str)| PartRule {
+            path: path.into(),
+            role: RoleRule::Fixed(role.into()),
+            kind: RuleKind::Content,
+        };
+        let parts = parts.iter().map(rule).collect();
+        let format = Format {
+            parts,
+            ..Format::default()
+        };
+        Layout::new(&format).expect("a good format")
+    }
+
+    fn alpaca(rows: &[&str]) -> Block {
+        let rows = rows.iter().map(|row| row.as_bytes());
+        Block::of(rows, &layout(&[("q", "user"), ("a[*]", "assistant")]))
+    }
+
+    #[test]
+    fn only_the_text_changes() {
+        let row = r#" {"n": 1.0 ,"n":123456789012345678901234567890,"a":["\u00e4", {"x" :2}],
+            "q"  :"old","z":{"q":"old"} } "#;
+        let block = alpaca(&[row]);
+        let said: Vec<_> = block.texts_of(0).map(|text| block.text(text)).collect();
+        assert_eq!(said, [&b"old"[..], "ä".as_bytes()]);
+        let new = block.rewritten(0, &[Some("a \"b\"\n\u{1}"), Some("ö")]);
+        let expected = row
+            .replacen("\"old\"", r#""a \"b\"\n\u0001""#, 1)
+            .replace(r"\u00e4", "ö");
+        assert_eq!(new.as_deref(), Some(expected.as_bytes()));
+    }
+
+    #[test]
+    fn what_says_the_same_stays_as_it_is() {
+        let block = alpaca(&[r#"{"q":"\u0041"}"#]);
+        assert_eq!(block.rewritten(0, &[Some("A")]), None);
+        assert_eq!(block.rewritten(0, &[None]), None);
+    }
+
+    #[test]
+    fn a_row_with_half_a_surrogate_pair_is_never_rewritten() {
+        let block = alpaca(&[r#"{"q":"old", "a": ["\ud800"]}"#]);
+        assert_eq!(block.rewritten(0, &[Some("new"), None]), None);
+    }
+
+    #[test]
+    fn texts_have_paths_and_bad_rows_have_none() {
+        let block = alpaca(&[
+            "[]",
+            r#"{"b":{"q":"x"},"a":["x",[],"x"],"q":"x","q":"x"}"#,
+            "{",
+        ]);
+        assert_eq!(block.len(), 3);
+        let at: Vec<usize> = block.problems.iter().map(|&(at, _)| at).collect();
+        assert_eq!(at, [0, 2]);
+        let paths: Vec<String> = block.texts_of(1).map(|text| block.path(1, text)).collect();
+        assert_eq!(paths, ["q", "a[0]", "a[2]"]);
+    }
+}

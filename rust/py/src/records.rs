@@ -1,0 +1,203 @@
+//! Rows as plugins see them: their texts as Python's strings, and new strings spliced in.
+
+use std::path::PathBuf;
+
+use curatekit_core as core;
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
+use pyo3::exceptions::{PyIndexError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
+use pyo3::types::{PyBytes, PyString};
+
+use crate::arguments::{Copy, FormatArgument, Words};
+use crate::failure::to_python;
+use crate::waiting::watched;
+
+/// Between two texts of one row.
+const BLANK_LINE: &[u8] = b"\n\n";
+
+/// Opened inputs.
+#[pyclass(frozen, module = "curatekit._native")]
+pub struct Dataset(core::Corpus);
+
+#[pymethods]
+impl Dataset {
+    #[new]
+    #[pyo3(signature = (inputs, formats, *, format, field, max_line, io, spool, progress))]
+    #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)] // keywords of a Python function
+    fn new(
+        py: Python,
+        inputs: Vec<PathBuf>,
+        formats: Vec<FormatArgument>,
+        format: String,
+        field: Option<String>,
+        max_line: u64,
+        io: Words<Copy>,
+        spool: PathBuf,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let formats: Vec<core::Format> = formats.into_iter().map(core::Format::from).collect();
+        let reading = core::Reading {
+            format: (format != "auto").then_some(format),
+            field,
+            max_line,
+            copy: io.0.0,
+            ..core::Reading::default()
+        };
+        watched(py, progress.as_ref(), |watch| {
+            core::Corpus::open(&inputs, &formats, &reading, &spool, watch)
+        })
+        .map(Self)
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.rows.len()
+    }
+
+    fn formats(&self) -> Vec<(String, &str)> {
+        let paths = self.0.rows.shards.iter().map(|shard| &shard.source.path);
+        let names = self.0.layouts.iter().map(|layout| layout.name());
+        paths
+            .map(|path| path.to_string_lossy().into_owned())
+            .zip(names)
+            .collect()
+    }
+
+    fn place(&self, row: usize) -> PyResult<(String, u64)> {
+        self.check(row)?;
+        let (path, line) = self.0.place(row);
+        Ok((path.to_string_lossy().into_owned(), line))
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn block(&self, py: Python, rows: PyReadonlyArray1<u64>) -> PyResult<Block> {
+        let rows: Vec<usize> = rows.as_array().iter().map(|&row| row as usize).collect();
+        rows.iter().try_for_each(|&row| self.check(row))?;
+        py.detach(|| self.0.block(&rows, &core::Watch::default()))
+            .map(Block)
+            .map_err(to_python)
+    }
+}
+
+impl Dataset {
+    fn check(&self, row: usize) -> PyResult<()> {
+        if row < self.0.rows.len() {
+            return Ok(());
+        }
+        Err(PyIndexError::new_err(format!("there is no row {row}")))
+    }
+}
+
+/// Some rows, and where their texts stand.
+#[pyclass(frozen, module = "curatekit._native")]
+pub struct Block(core::Block);
+
+#[pymethods]
+impl Block {
+    #[staticmethod]
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn of(rows: Vec<Vec<u8>>, format: FormatArgument) -> PyResult<Self> {
+        let layout = core::Layout::new(&format.into()).map_err(to_python)?;
+        let rows = rows.iter().map(Vec::as_slice);
+        Ok(Self(core::Block::of(rows, &layout)))
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.len()
+    }
+
+    fn slice(&self, start: usize, stop: usize) -> PyResult<Self> {
+        if start > stop || stop > self.0.len() {
+            let message = format!("there are no rows {start} to {stop} in the block");
+            return Err(PyIndexError::new_err(message));
+        }
+        Ok(Self(self.0.slice(start..stop)))
+    }
+
+    fn row<'py>(&self, py: Python<'py>, at: usize) -> PyResult<Bound<'py, PyBytes>> {
+        self.check(at)?;
+        Ok(PyBytes::new(py, self.0.row(at)))
+    }
+
+    fn texts<'py>(
+        &self,
+        py: Python<'py>,
+        role: Option<&str>,
+    ) -> PyResult<Vec<Bound<'py, PyString>>> {
+        let is_asked = |&text: &usize| role.is_none_or(|role| **self.0.role(text) == *role);
+        let of_row = |at: usize| {
+            let texts = self.0.texts_of(at).filter(is_asked);
+            let texts: Vec<_> = texts.map(|text| self.0.text(text)).collect();
+            string(py, &texts.join(BLANK_LINE))
+        };
+        (0..self.0.len()).map(of_row).collect()
+    }
+
+    fn parts<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyString>>> {
+        let texts = 0..self.0.texts();
+        texts.map(|text| string(py, &self.0.text(text))).collect()
+    }
+
+    fn part_row<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u32>> {
+        let rows = 0..self.0.len();
+        let of_row = |at: usize| self.0.texts_of(at).map(move |_| at as u32);
+        rows.flat_map(of_row).collect::<Vec<u32>>().into_pyarray(py)
+    }
+
+    fn part_role<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyString>> {
+        let texts = 0..self.0.texts();
+        texts
+            .map(|text| PyString::intern(py, self.0.role(text)))
+            .collect()
+    }
+
+    fn paths(&self, at: usize) -> PyResult<Vec<String>> {
+        self.check(at)?;
+        let texts = self.0.texts_of(at);
+        Ok(texts.map(|text| self.0.path(at, text)).collect())
+    }
+
+    fn problems(&self) -> Vec<(usize, &'static str, String)> {
+        let told =
+            |(at, problem): &(usize, core::Problem)| (*at, problem.id(), problem.to_string());
+        self.0.problems.iter().map(told).collect()
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn rewritten<'py>(
+        &self,
+        py: Python<'py>,
+        texts: Vec<Option<PyBackedStr>>,
+    ) -> PyResult<Vec<Option<Bound<'py, PyBytes>>>> {
+        if texts.len() != self.0.texts() {
+            let message = format!("{} texts for {} parts", texts.len(), self.0.texts());
+            return Err(PyValueError::new_err(message));
+        }
+        let texts: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
+        let of_row = |at: usize| {
+            let row = self.0.rewritten(at, &texts[self.0.texts_of(at)]);
+            row.map(|row| PyBytes::new(py, &row))
+        };
+        Ok((0..self.0.len()).map(of_row).collect())
+    }
+}
+
+impl Block {
+    fn check(&self, at: usize) -> PyResult<()> {
+        if at < self.0.len() {
+            return Ok(());
+        }
+        Err(PyIndexError::new_err(format!(
+            "there is no row {at} in the block"
+        )))
+    }
+}
+
+/// A text as Python's string; half a surrogate pair stays what it is.
+fn string<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Bound<'py, PyString>> {
+    if let Ok(text) = std::str::from_utf8(text) {
+        return Ok(PyString::new(py, text));
+    }
+    let bytes = PyBytes::new(py, text);
+    PyString::from_encoded_object(&bytes, Some(c"utf-8"), Some(c"surrogatepass"))
+}
