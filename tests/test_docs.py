@@ -18,12 +18,13 @@ import subprocess
 import sys
 import tomllib
 from importlib.metadata import version
+from inspect import signature
 from pathlib import Path
 
 import click
 import pytest
 
-from curatekit import brakes, cli, report
+from curatekit import brakes, cli, hookspecs, report
 
 ROOT = Path(__file__).parent.parent
 MANUAL = sorted((ROOT / "docs").glob("*.md"))
@@ -33,10 +34,17 @@ BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL
 MEASURED = re.compile(r"\d[\d,.]*\s?(s|ms|MB/s|[kMG]i?B)\b")
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
-COMMANDS: dict[str, click.Command] = {
-    "curatekit": cli.curatekit,
-    **{f"curatekit {name}": command for name, command in cli.curatekit.commands.items()},
-}
+
+def commands(name: str, command: click.Command) -> dict[str, click.Command]:
+    """Give a command and all below it, by what a person types."""
+    found = {name: command}
+    if isinstance(command, click.Group):
+        for below, one in command.commands.items():
+            found |= commands(f"{name} {below}", one)
+    return found
+
+
+COMMANDS = commands("curatekit", cli.curatekit)
 
 
 def flags(command: click.Command) -> set[str]:
@@ -135,3 +143,13 @@ def test_the_changelog_tells_of_this_version() -> None:
     this = cargo["workspace"]["package"]["version"]
     assert version("curatekit") == this
     assert re.search(rf"^## {re.escape(this)}\b", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+
+
+def test_every_hook_stands_in_the_manual_and_has_a_test() -> None:
+    hooks = [name for name in vars(hookspecs) if name.startswith(("register_", "on_"))]
+    manual = (ROOT / "docs" / "hooks.md").read_text()
+    tests = "".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"))
+    for name in hooks:
+        returned = str(signature(getattr(hookspecs, name))).replace("collections.abc.", "")
+        assert f"`{name}{returned.replace('curatekit.steps.', '')}`" in manual
+        assert f"def test_{name}(" in tests

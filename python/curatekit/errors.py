@@ -38,3 +38,35 @@ class DataError(CurateError):
         self.path = path
         self.line = line
         self.problem = problem
+
+
+class PluginError(CurateError):
+    """A plugin cannot be loaded, or what a recipe names is in none.
+
+    Attributes:
+        plugin: The plugin and its version, or its name where none is installed.
+    """
+
+    def __init__(self, plugin: str, message: str, hint: str | None = None) -> None:
+        super().__init__(message, hint)
+        self.args = (plugin, message, hint)
+        self.plugin = plugin
+
+
+class ContractError(CurateError):
+    """A step returned something that its kind does not allow.
+
+    This is always a bug in a plugin, never in the data, so the message names the plugin.
+
+    Attributes:
+        step: The step, as recipes name it.
+        plugin: The distribution that ships it, and its version.
+    """
+
+    def __init__(self, step: str, *, plugin: str, expected: str, got: str) -> None:
+        super().__init__(
+            f"step `{step}` must return {expected}, but returned {got}",
+            f"this is a bug in {plugin}; please report it there",
+        )
+        self.step = step
+        self.plugin = plugin

@@ -17,6 +17,7 @@ import click
 
 from curatekit import __version__
 from curatekit.cli.dedup import dedup
+from curatekit.cli.plugins import plugins
 from curatekit.cli.show import show
 from curatekit.errors import CurateError, DataError
 
@@ -26,6 +27,7 @@ _EPILOG = """\b
 Examples:
   curatekit dedup data/*.jsonl -o out   write what is worth keeping to out/
   curatekit show out                    look at what was removed, and why
+  curatekit plugins                     list what is installed beside it
 
 \b
 Completion, for this shell (bash; also zsh_source, fish_source):
@@ -44,6 +46,7 @@ def curatekit() -> None:
 
 curatekit.add_command(dedup)
 curatekit.add_command(show)
+curatekit.add_command(plugins)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -50,7 +50,7 @@ def say(to: Console, text: Text, indent: int = 0) -> None:
     lines = text.wrap(to, max(20, to.width - indent)) if to.is_terminal else text.split("\n")
     for line in lines:
         line.rstrip()
-        to.print(Text(" " * indent).append_text(line))
+        to.print(Text(" " * indent).append_text(line) if line else line)
 
 
 def complain(message: str, hint: str | None = None) -> None:

@@ -1,0 +1,150 @@
+"""`curatekit plugins`: what is installed beside curatekit, and what can be set of each step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from curatekit.steps import Options, Step
+
+_EPILOG = """\b
+Examples:
+  curatekit plugins                       what is installed, and its steps
+  curatekit plugins show quality.length   one step, and its options
+
+CURATEKIT_PLUGINS=a,b loads exactly those.
+"""
+_WORDS = {
+    "minimum": "at least",
+    "exclusiveMinimum": "above",
+    "maximum": "at most",
+    "exclusiveMaximum": "below",
+    "multipleOf": "a multiple of",
+    "minLength": "of length at least",
+    "maxLength": "of length at most",
+    "minItems": "with items at least",
+    "maxItems": "with items at most",
+    "pattern": "like",
+}
+
+
+@click.group(invoke_without_command=True, epilog=_EPILOG)
+@click.pass_context
+def plugins(context: click.Context) -> None:
+    """List the plugins that are installed, and the steps that they add.
+
+    A plugin that cannot be used is listed with the reason.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from rich.text import Text  # noqa: PLC0415 (help does without the rest of this)
+
+    from curatekit.cli.terminal import clean, console, say  # noqa: PLC0415
+
+    found = _load().found
+    to = console()
+    if not found:
+        to.print("no plugins are installed")
+    for plugin in found.values():
+        say(to, Text.assemble((clean(plugin.name), "bold"), f"  {clean(plugin.title)}"))
+        for name, step in plugin.steps.items():
+            say(to, Text(clean(f"{name}  {_kind(step)}: {_first_line(step)}")), indent=2)
+        if plugin.steps == {} and plugin.problem is None:
+            say(to, Text("adds no steps"), indent=2)
+        if plugin.problem is not None:
+            say(
+                to, Text.assemble(("cannot be used: ", "bold red"), clean(plugin.problem)), indent=2
+            )
+            if plugin.hint is not None:
+                say(to, Text.assemble(("hint: ", "cyan"), clean(plugin.hint)), indent=2)
+
+
+@plugins.command("show")
+@click.argument("step")
+def show_step(step: str) -> None:
+    """Show what STEP does, such as `quality.length`, and its options."""
+    from rich.text import Text  # noqa: PLC0415
+
+    from curatekit.cli.terminal import clean, console, say  # noqa: PLC0415
+
+    kind, author = _load().step(step)
+    to = console()
+    say(to, Text.assemble((clean(step), "bold"), f"  {_kind(kind)} of {clean(author.plugin)}"))
+    say(to, Text(clean(_documentation(kind))), indent=2)
+    reasons = getattr(kind, "reasons", ())
+    facts = {"reasons": reasons, "needs": kind.needs}
+    for name, values in facts.items():
+        if values:
+            say(to, Text.assemble((name, "bold"), "  " + clean(", ".join(values))))
+    rows = list(_described(kind.Options))
+    say(to, Text("options" if rows else "no options", "bold"))
+    for name, value, words in rows:
+        say(to, Text.assemble((clean(name), "cyan"), clean(f"  {value}")), indent=2)
+        if words:
+            say(to, Text(clean(words)), indent=4)
+
+
+def _load() -> Any:  # noqa: ANN401 (its type is loaded with it)
+    import logging  # noqa: PLC0415
+
+    from curatekit.plugins import load  # noqa: PLC0415
+
+    logging.getLogger("curatekit").addHandler(logging.NullHandler())  # the list says it all
+    return load()
+
+
+def _kind(step: type[Step]) -> str:
+    from curatekit.steps import KINDS  # noqa: PLC0415
+
+    return next(kind.__name__ for kind in KINDS if issubclass(step, kind)).lower()
+
+
+def _documentation(step: type[Step]) -> str:
+    from inspect import cleandoc  # noqa: PLC0415
+
+    return cleandoc(step.__doc__ or "not documented")
+
+
+def _first_line(step: type[Step]) -> str:
+    return _documentation(step).partition("\n")[0]
+
+
+def _described(options: type[Options]) -> list[tuple[str, str, str]]:
+    """For each option its name, what it may be, and what it is for."""
+    from msgspec import NODEFAULT, json, structs  # noqa: PLC0415
+
+    (_,), components = json.schema_components([options], ref_template="{name}")
+    schemas = components[options.__name__]["properties"]
+    described = []
+    for field in structs.fields(options):
+        schema = schemas[field.encode_name]
+        default = field.default
+        if field.default_factory is not NODEFAULT:
+            default = field.default_factory()
+        ends = "required" if default is NODEFAULT else f"default {_spelled(default)}"
+        words = schema.get("description", "")
+        described.append((field.encode_name, f"{_type(schema, components)}; {ends}", words))
+    return described
+
+
+def _type(schema: dict[str, Any], components: dict[str, Any]) -> str:
+    """Say in words what a JSON schema lets pass."""
+    if "$ref" in schema:
+        return _type(components[schema["$ref"]], components)
+    if "anyOf" in schema:
+        return " or ".join(_type(one, components) for one in schema["anyOf"])
+    if "enum" in schema:
+        return " or ".join(map(_spelled, schema["enum"]))
+    kind = schema.get("type", "any value")
+    if kind == "array" and "items" in schema:
+        kind = f"array of {_type(schema['items'], components)}"
+    limits = [f"{words} {schema[key]}" for key, words in _WORDS.items() if key in schema]
+    return ", ".join([kind, *limits])
+
+
+def _spelled(value: object) -> str:
+    from msgspec import json  # noqa: PLC0415
+
+    return json.encode(value).decode()
