@@ -6,15 +6,18 @@ a row says, and what it must be after a text was replaced.
 
 import gzip
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import curatekit
+import reference
 from curatekit.formats import ALPACA, CHAT, PREFERENCE, RECORD, TEXT, Format
 from curatekit.records import Batch, Dataset, Part
 
@@ -150,6 +153,37 @@ def test_a_part_of_a_batch_says_what_it_says_in_the_whole(
     assert batch.parts == [one.text for row in drawn for one in row.said]
     assert batch.part_role == [one.role for row in drawn for one in row.said]
     assert batch.part_row.tolist() == [at for at, row in enumerate(drawn) for _ in row.said]
+
+
+SPACE = set("\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000")
+SPACE |= set(map(chr, range(0x2000, 0x200B)))
+
+
+def counted(text: str) -> dict[str, int]:
+    """What the core counts in a text, scalar by scalar."""
+    words = "".join(" " if c in SPACE else "x" for c in text).split()
+    kinds = Counter("space" if c in SPACE else reference.KINDS.get(c, "break") for c in text)
+    return {
+        "chars": len(text),
+        "words": len(words),
+        "lines": text.count("\n") + bool(text),
+        "letters": kinds["word"] + kinds["unspaced"],
+        "digits": kinds["digit"],
+        "spaces": kinds["space"],
+        "symbols": kinds["break"] + kinds["symbol"],
+    }
+
+
+@given(st.lists(st.lists(TEXTS | st.text("a1 .\n\u3000é去", max_size=400), max_size=3), max_size=4))
+def test_what_is_counted_in_the_texts_of_a_row_is_summed(rows: list[list[str]]) -> None:
+    batch = Batch.of([{"a": texts} for texts in rows], RECORD)
+    for name, column in ((name, batch.column(name)) for name in counted("")):
+        assert column.dtype == np.uint32
+        assert column.tolist() == [sum(counted(text)[name] for text in texts) for texts in rows]
+    if len(rows) > 1:
+        assert batch[1:].column("chars").tolist() == batch.column("chars").tolist()[1:]
+    with pytest.raises(KeyError):
+        batch.column("beauty")
 
 
 def test_half_a_surrogate_pair_is_told_and_never_rewritten() -> None:

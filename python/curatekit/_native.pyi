@@ -279,6 +279,13 @@ class Block:
         """The row of each part; `(parts,)`."""
     def part_role(self) -> list[str]:
         """The role of each part."""
+    def statistics(self) -> list[tuple[str, NDArray[np.uint32]]]:
+        """For each row the sums over its parts, as columns with their names; `(n,)` each.
+
+        `chars` are Unicode scalars, each of which is a letter (or a number that is no decimal
+        digit), a mark, a digit, white space or a symbol: `letters`, `digits`, `spaces`, `symbols`.
+        `words` are runs without white space, `lines` line breaks and one more.
+        """
     def paths(self, at: int) -> list[str]:
         """The way to each part of a row: keys and indexes, as in `messages[0].content`.
 

@@ -84,7 +84,6 @@ class Batch:
 
     Attributes:
         rows: Their numbers in the dataset, from 0; uint64 `(n,)`.
-        columns: What is known of each record, by name; arrays of `n` values, or `n` rows of them.
     """
 
     def __init__(
@@ -95,7 +94,7 @@ class Batch:
     ) -> None:
         self._block = block
         self.rows = rows
-        self.columns = dict(columns or {})
+        self._columns = dict(columns or {})
 
     @classmethod
     def of(cls, objects: Iterable[Mapping[str, Any] | bytes], format: Format) -> Batch:
@@ -132,6 +131,24 @@ class Batch:
         """For each record its parts, or those of one role, with a blank line between two."""
         return self._block.texts(role)
 
+    def column(self, name: str) -> NDArray[Any]:
+        """Give what is known of each record under a name: `n` values, or `n` rows of them.
+
+        Of every record its texts are counted, when that is first asked for: `chars` (Unicode
+        scalars), `words` (runs without white space) and `lines`; of the scalars `letters`,
+        `digits`, `spaces` and `symbols`, which are the rest but for marks. uint32 `(n,)`.
+
+        Raises:
+            KeyError: There is no such column.
+        """
+        if name not in self._columns:
+            self._columns |= {
+                known: column
+                for known, column in self._block.statistics()
+                if known not in self._columns
+            }
+        return self._columns[name]
+
     @property
     def problems(self) -> list[tuple[int, str, str]]:
         """Records that are not of their layout: place in the batch, reason, and what is wrong."""
@@ -165,7 +182,7 @@ class Batch:
         if step != 1:
             raise ValueError(f"a batch has no slice with a step of {step}")
         stop = max(start, stop)
-        columns = {name: column[start:stop] for name, column in self.columns.items()}
+        columns = {name: column[start:stop] for name, column in self._columns.items()}
         return Batch(self._block.slice(start, stop), self.rows[start:stop], columns)
 
     def __iter__(self) -> Iterator[Record]:

@@ -67,7 +67,7 @@ class Step(ABC):
     Attributes:
         name: What follows the plugin's name and a dot in a recipe: lower case, with hyphens.
         Options: The class of its options.
-        needs: Columns that it wants to find in `Batch.columns`.
+        needs: Columns that it asks of `Batch.column`, or wants to find among those of `select`.
         placement: `workers` promises that what a step says of a record depends on nothing but that
             record; it then runs in several processes. `one` is for what has to be one: a budget, a
             GPU, a server that must not be asked too often.

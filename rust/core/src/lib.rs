@@ -12,7 +12,7 @@
 //!           families, search  texts that hang together
 //!           consensus, hunks  what they have in common: slots and edits
 //!           cluster           keep-first, in order of priority
-//!   records                   texts for others to read, and to say otherwise
+//!   records, stats            texts for others to read, to count in, and to say otherwise
 //!   copy                      rows to kept, removed, quarantine; a line for each that is not kept
 //! ```
 //!
@@ -50,6 +50,7 @@ mod search;
 mod shingles;
 mod source;
 mod spool;
+mod stats;
 mod tally;
 mod template;
 mod tokens;
@@ -72,6 +73,7 @@ pub use priority::Priority;
 pub use records::Block;
 pub use shingles::{Alike, Shingling};
 pub use source::{Compression, Source};
+pub use stats::Statistics;
 pub use unicode::VERSION as UNICODE_VERSION;
 pub use value::Value;
 pub use verify::Overlap;

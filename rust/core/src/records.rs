@@ -18,6 +18,7 @@ use crate::error::{Problem, Result};
 use crate::format::Layout;
 use crate::json::{quoted, validate};
 use crate::parts::{Parts, Selection};
+use crate::stats::Statistics;
 use crate::value::{Value, has_lone_surrogate};
 use crate::watch::Watch;
 
@@ -181,6 +182,17 @@ impl Block {
     pub fn text(&self, text: usize) -> Cow<'_, [u8]> {
         let value = Value::trusted(&self.bytes[self.texts[text].span.clone()]);
         value.text().expect("only strings are texts")
+    }
+
+    /// For each row the sums over its texts.
+    #[must_use]
+    pub fn statistics(&self) -> Vec<Statistics> {
+        let of_text = |text: usize| Statistics::of(&self.text(text));
+        let of_row = |at: usize| {
+            let texts = self.texts_of(at).map(of_text);
+            texts.fold(Statistics::default(), Statistics::and)
+        };
+        (0..self.len()).map(of_row).collect()
     }
 
     /// The way to a text of a row from its root: keys and indexes, as in `messages[0].content`.

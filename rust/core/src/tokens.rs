@@ -146,7 +146,7 @@ const fn is_ascii_word(byte: u8) -> bool {
 
 /// The scalar at `at` and its length in bytes. Total: whatever the bytes, it moves on and stays
 /// inside.
-fn scalar(text: &[u8], at: usize) -> (char, usize) {
+pub(crate) fn scalar(text: &[u8], at: usize) -> (char, usize) {
     let byte = |offset: usize| {
         text.get(at + offset)
             .map_or(0, |&byte| u32::from(byte & 0x3F))

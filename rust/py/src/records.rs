@@ -151,6 +151,20 @@ impl Block {
             .collect()
     }
 
+    fn statistics<'py>(&self, py: Python<'py>) -> Vec<(&'static str, Bound<'py, PyArray1<u32>>)> {
+        let rows: Vec<_> = self
+            .0
+            .statistics()
+            .iter()
+            .map(core::Statistics::counts)
+            .collect();
+        let column = |at: usize| -> Vec<u32> { rows.iter().map(|counts| counts[at]).collect() };
+        let names = core::Statistics::NAMES.into_iter().enumerate();
+        names
+            .map(|(at, name)| (name, column(at).into_pyarray(py)))
+            .collect()
+    }
+
     fn paths(&self, at: usize) -> PyResult<Vec<String>> {
         self.check(at)?;
         let texts = self.0.texts_of(at);
