@@ -34,11 +34,11 @@ demo: .venv/.native build/demo/stdlib.jsonl
 	$(BIN)/curatekit dedup build/demo/stdlib.jsonl -o build/demo/out
 	$(BIN)/curatekit show build/demo/out --reason near-duplicate --limit 3
 
-test: .venv/.native .venv/.group-test | tools
+test: .venv/.native .venv/.group-test .venv/.plugins | tools
 	cargo test --workspace --locked
 	$(BIN)/python -m pytest
 
-lint: .venv/.native .venv/.group-lint | tools
+lint: .venv/.native .venv/.group-lint .venv/.plugins | tools
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	$(BIN)/ruff check
@@ -51,7 +51,7 @@ bench: .venv/.native .venv/.group-bench
 	$(BIN)/python benches/compare.py
 	$(BIN)/python benches/template_cost.py
 
-nightly: .venv/.native .venv/.group-test | tools
+nightly: .venv/.native .venv/.group-test .venv/.plugins | tools
 	cargo test --workspace --locked --release -- --ignored
 	CURATEKIT_CORPORA=2000 $(BIN)/python -m pytest -m '' --timeout 3600
 	$(BIN)/python tests/planted.py
@@ -71,6 +71,11 @@ build/demo/stdlib.jsonl: examples/stdlib_chat.py $(VENV)
 
 .venv/.group-%: pyproject.toml $(VENV)
 	$(BIN)/python -m pip install --quiet --group $*
+	@touch $@
+
+# The plugins of this repository, as they stand.
+.venv/.plugins: .venv/.native $(wildcard plugins/*/pyproject.toml)
+	$(BIN)/python -m pip install --quiet --no-deps $(addprefix --editable ,$(wildcard plugins/*))
 	@touch $@
 
 $(VENV): | tools
