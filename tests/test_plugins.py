@@ -128,8 +128,25 @@ BROKEN = {
     "are ()",
     LENGTH.replace("def check", "def chek"): "registers `Length`, which has no method `check`",
     LENGTH.replace("[Length]", "[Length, Length]"): "registers two steps with the name `length`",
-    LENGTH.replace("[Length]", "[LengthOptions]"): "registers `LengthOptions`, which is no "
+    LENGTH.replace("[Length]", "[LengthOptions]"): "registers `LengthOptions`, which is not one of "
     "Normalizer, Filter, Scorer, Generator, Selector",
+    "CURATEKIT_API = '1'": "is made for version '1' of the hooks, and this curatekit has 1",
+    LENGTH.replace(
+        "register_steps", "register_step"
+    ): "implements `register_step`, which is no hook",
+    LENGTH.replace('reasons = ("too-short",)', 'reasons = ("too-short")'): "registers `Length`, "
+    "whose reasons are 'too-short'",
+    LENGTH.replace('name = "length"', 'name = "length"; needs = "chars"'): "registers `Length`, "
+    "whose needs are 'chars'",
+    LENGTH.replace('name = "length"', 'name = "length"; placement = "gpu"'): "registers `Length`, "
+    "whose placement is 'gpu'",
+    LENGTH.replace("Options = LengthOptions", "Options = 3"): "registers `Length`, whose `Options` "
+    "derive from no Options",
+    LENGTH.replace(
+        "tuple[str, ...] = ()", "object = 1"
+    ): "registers `Length`, whose options cannot stand in a recipe: TypeError: ",
+    "class Odd(BaseException):\n    def __str__(self):\n        1 / 0\n\nraise Odd": "cannot be "
+    "loaded: Odd",
     LENGTH.replace("[Length]", "1 / 0"): "cannot be loaded: ZeroDivisionError: division by zero",
     LENGTH.replace("register_steps()", "register_steps(into)"): "cannot be loaded: "
     "PluginValidationError: ",
@@ -168,12 +185,21 @@ def test_two_plugins_with_one_name_are_both_named(
     assert load().found["quality"].title == "acme-curation 2.0"
 
 
-def test_a_hook_that_is_not_there_is_an_error(site: Site) -> None:
-    site.install("demo", LENGTH.replace("register_steps", "register_step"))
-    with pytest.raises(PluginError) as caught:
-        load()
-    assert caught.value.message == "curatekit-demo 1.0: there is no hook `register_step`"
-    assert caught.value.hint == "did you mean `register_steps`?"
+def test_a_plugin_that_prints_does_not_print_into_a_result(site: Site, run: Run) -> None:
+    site.install("noisy", f"print('hello')\n{LENGTH}")
+    ran = run("plugins")
+    assert "hello" not in ran.stdout
+    assert ran.stderr == "hello\n"
+
+
+def test_a_marked_object_that_is_no_function_is_no_hook(site: Site) -> None:
+    site.install("mocked", f"from unittest.mock import call\n{LENGTH}")
+    assert load().found["mocked"].problem is None
+
+
+def test_a_name_that_no_recipe_could_name_is_refused(site: Site) -> None:
+    site.install("A b", LENGTH, distribution="acme")
+    assert load().found["A b"].problem == "has the name 'A b'"
 
 
 def test_exactly_the_plugins_that_are_asked_for_are_loaded(
@@ -182,12 +208,12 @@ def test_exactly_the_plugins_that_are_asked_for_are_loaded(
     for name in ("a", "b", "c"):
         site.install(name, LENGTH)
     assert {"a", "b", "c"} <= load().found.keys()
-    monkeypatch.setenv(CHOICE, "c, curatekit-a")
+    monkeypatch.setenv(CHOICE, "c, Curatekit_A")
     plugins = load()
     assert list(plugins.found) == ["a", "c"]
     with pytest.raises(PluginError) as caught:
         plugins.step("b.length")
-    assert caught.value.hint == "CURATEKIT_PLUGINS names the plugins to load: `c, curatekit-a`"
+    assert caught.value.hint == "CURATEKIT_PLUGINS names the plugins to load: `c, Curatekit_A`"
     monkeypatch.setenv(CHOICE, "c,d")
     with pytest.raises(PluginError, match="names `d`, and no such plugin is installed"):
         load()
@@ -207,6 +233,31 @@ def test_a_file_is_a_plugin_only_if_it_is_named(
     site.install("my_filter", LENGTH, distribution="acme")
     with pytest.raises(PluginError, match=r"called `my_filter`: acme 1\.0 and my_filter\.py"):
         load([Path("my_filter.py")])
+
+
+def test_options_of_every_kind_can_be_told(site: Site, run: Run) -> None:
+    fields = """
+    e: "Inner"
+    a: tuple[int, str] = (1, "x")
+    b: float = float("inf")
+    c: dict[str, int] = {}
+    d: list[list[int]] = []
+    f: Annotated[str, Meta(pattern="^x", max_length=3)] = "x"
+"""
+    inner = "class Inner(Options):\n    x: int = 1\n\n\nclass LengthOptions"
+    before, _, after = LENGTH.partition("class LengthOptions(Options):\n")
+    _, _, after = after.partition("scripts: tuple[str, ...] = ()\n")
+    site.install("kinds", f"{before}{inner}(Options):{fields}{after}")
+    ran = run("plugins", "show", "kinds.length")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.splitlines()[6:] == [
+        "  e  object; required",
+        '  a  array of integer, string; default [1,"x"]',
+        "  b  number; default inf",
+        "  c  object; default {}",
+        "  d  array of array of integer; default []",
+        '  f  string, of length at most 3, like ^x; default "x"',
+    ]
 
 
 def test_the_command_lists_what_is_installed_and_what_is_broken(site: Site, run: Run) -> None:

@@ -6,8 +6,9 @@ a row says, and what it must be after a text was replaced.
 
 import gzip
 import json
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -150,8 +151,8 @@ def test_a_part_of_a_batch_says_what_it_says_in_the_whole(
     assert batch.texts("user") == [
         "\n\n".join(one.text for one in row.said if one.role == "user") for row in drawn
     ]
-    assert batch.parts == [one.text for row in drawn for one in row.said]
-    assert batch.part_role == [one.role for row in drawn for one in row.said]
+    assert batch.parts == tuple(one.text for row in drawn for one in row.said)
+    assert batch.part_role == tuple(one.role for row in drawn for one in row.said)
     assert batch.part_row.tolist() == [at for at, row in enumerate(drawn) for _ in row.said]
 
 
@@ -188,7 +189,7 @@ def test_what_is_counted_in_the_texts_of_a_row_is_summed(rows: list[list[str]]) 
 
 def test_half_a_surrogate_pair_is_told_and_never_rewritten() -> None:
     batch = Batch.of([rb'{"instruction":"\ud800","output":"x"}'], ALPACA)
-    assert batch.parts == ["\ud800", "x"]
+    assert batch.parts == ("\ud800", "x")
     assert batch.rewritten([None, "y"]) == [None]
     good = Batch.of([{"text": "x"}], TEXT)
     with pytest.raises(UnicodeEncodeError):
@@ -258,6 +259,69 @@ def test_there_are_no_rows_beyond_the_last(dataset: Dataset) -> None:
         dataset[13]
     with pytest.raises(IndexError):
         dataset.place(13)
+    assert dataset.place(-1) == dataset.place(12)
+
+
+@pytest.mark.parametrize(
+    ("rows", "error", "message"),
+    [
+        ([-1], IndexError, "there is no row -1"),
+        ([2**64], IndexError, "there is no row 18446744073709551616"),
+        (np.array([0, -7]), IndexError, "there is no row -7"),
+        (np.array([True, False]), TypeError, "by their numbers, as integers"),
+        (np.array([1.5]), TypeError, "by their numbers, as integers"),
+        (np.array([[1]]), TypeError, "in one dimension"),
+        (np.ma.masked_array([1, 2], mask=True), TypeError, "by their numbers, as integers"),
+        ([1.5], TypeError, "as an integer"),
+        ("12", TypeError, "as an integer"),
+    ],
+    ids=str,
+)
+def test_rows_are_given_by_their_numbers(
+    dataset: Dataset, rows: Iterable[int], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        dataset.batch(rows)
+
+
+def test_numbers_of_any_kind_are_numbers(dataset: Dataset) -> None:
+    assert dataset.batch(np.array([3, 1], np.int8)).texts() == ["c3", "c1"]
+    assert dataset.batch([]).texts() == []
+    assert dataset.batch(np.array([1]))[np.int64(0)].row == 1  # type: ignore[call-overload]
+    with pytest.raises(ValueError, match="1 row or more, not 0"):
+        next(dataset.batches(0))
+
+
+def test_a_file_that_is_cut_short_is_noticed_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "x"}\n' * 100_000)
+    dataset = Dataset(path)
+    os.truncate(path, 10)
+    with pytest.raises(curatekit.DataError, match="changed while it was read"):
+        dataset.batch([99_999])
+
+
+def test_a_row_of_many_texts_has_as_many_paths() -> None:
+    turns = [{"role": "user", "content": str(at)} for at in range(20_000)]
+    (record,) = Batch.of([{"messages": turns}], CHAT)
+    assert record.parts[19_999] == Part("user", "messages[19999].content", "19999")
+    assert repr(record) == "Record(row=0, 20000 parts)"
+
+
+def test_a_batch_is_made_of_records() -> None:
+    for wrong in ({"text": "a"}, b"{}", "ab", ["ab"], [1], [{"text": {1}}]):
+        with pytest.raises(TypeError):
+            Batch.of(wrong, TEXT)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        Batch.of([{"text": "a", "n": float("nan")}], TEXT)
+    assert Batch.of([{"text": "\ud800"}], TEXT).parts == ("\ud800",)
+
+
+def test_an_object_needs_no_layout() -> None:
+    batch = Batch.of([b'{"q": 1}', b'{"text":"", "n":' + b"1" * 5000 + b"}"], TEXT)
+    assert batch[0].object == {"q": 1}
+    with pytest.raises(curatekit.CurateError, match="row 1: Exceeds the limit"):
+        _ = batch[1].object
 
 
 def test_a_file_that_changes_is_noticed(dataset: Dataset, tmp_path: Path) -> None:
@@ -274,3 +338,5 @@ def test_a_long_row_is_a_problem(tmp_path: Path) -> None:
     batch = Dataset(path, max_line=50).batch([0, 1])
     assert batch.problems == [(0, "too-long", "112 bytes long, more than the 50 allowed")]
     assert batch.texts() == ["", "y"]
+    with pytest.raises(curatekit.CurateError, match="row 0: 112 bytes long"):
+        _ = batch[0].line

@@ -1,15 +1,16 @@
 """What a step returns is believed only if its kind allows it."""
 
+import pickle
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from msgspec import ValidationError, convert
 from numpy.typing import NDArray
 
-from curatekit.errors import ContractError
-from curatekit.formats import CHAT
+from curatekit.errors import ContractError, CurateError, DataError, PluginError
+from curatekit.formats import CHAT, TEXT
 from curatekit.records import Batch
 from curatekit.steps import (
     Author,
@@ -32,6 +33,7 @@ from curatekit.steps import (
 AUTHOR = Author(step="demo.step", plugin="curatekit-demo 1.0")
 TURNS = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
 BATCH = Batch.of([{"messages": TURNS}] * 3, CHAT)
+MASKED = np.ma.masked_array([0, 0, 0], mask=True, dtype=np.uint8)
 WORDS: Any = b"no list of texts"
 COLUMNS = {"row": np.arange(3, dtype=np.uint64)}
 
@@ -137,7 +139,7 @@ REFUSED: list[tuple[Callable[[], Any], object, str, str]] = [
     (_Rewrites, "abcdef", "one text or None for each of 6 parts", "abcdef"),
     (_Rewrites, None, "one text or None for each of 6 parts", "a NoneType"),
     (_Rewrites, [b"x"] * 6, "one text or None for each of 6 parts", "a bytes"),
-    (_Rewrites, ["\ud800"] * 6, "one text or None for each of 6 parts", r"'\ud800'"),
+    (_Rewrites, ["\ud800"] * 6, "each of 6 parts, all of them Unicode", r"'\ud800'"),
     (_Checks, u8(0, 0), "uint8 of shape (3,)", "uint8 of shape (2,)"),
     (_Checks, u8(0, 0, 0).astype(float), "uint8 of shape (3,)", "float64 of shape (3,)"),
     (_Checks, u8(0, 0, 0).reshape(3, 1), "uint8 of shape (3,)", "uint8 of shape (3, 1)"),
@@ -152,6 +154,17 @@ REFUSED: list[tuple[Callable[[], Any], object, str, str]] = [
     (_Generates, [{"text": "x"}], "records with a parent from 0 to 2", "a dict"),
     (_Generates, [Offspring(parent=3, object={})], "a parent from 0 to 2", "parent 3"),
     (_Generates, [Offspring(parent=-1, object={})], "a parent from 0 to 2", "parent -1"),
+    (_Generates, [Offspring(parent=True, object={})], "a parent from 0 to 2", "parent True"),
+    (_Generates, [Offspring(parent=0, object={"x": {1}})], "that JSON can hold", "{'x': {1}}"),
+    (_Generates, [Offspring(parent=0, object=WORDS)], "that JSON can hold", repr(WORDS)),
+    (_Scored, Scores(columns={}), "a column of scores for each criterion", "a dict"),
+    (_Scored, Scores(columns={"A b": f32(1, 2, 3)}), "names like `clarity`", "'A b'"),
+    (
+        _Checks,
+        MASKED,
+        "uint8 of shape (3,)",
+        "uint8 of shape (3,)",
+    ),
     (_Selects, np.array([1, 1], np.uint16), "uint16 of shape (3,)", "uint16 of shape (2,)"),
     (_Selects, np.array([1, 1, 1]), "uint16 of shape (3,)", "int64 of shape (3,)"),
     (_Selects, np.array([True]), "bool of shape (3,)", "bool of shape (1,)"),
@@ -181,9 +194,54 @@ class _Length(_Checks):
     options: LengthOptions
 
 
+def test_a_record_that_cannot_change_is_no_fault_of_a_normalizer() -> None:
+    batch = Batch.of([{"text": "a "}, {"text": "\ud800 "}], TEXT)
+
+    class Strip(_Rewrites):
+        def rewrite(self, batch: Batch) -> Sequence[str | None]:
+            return [text.strip() for text in batch.parts]
+
+    said = rewrites(Strip(), batch, AUTHOR)
+    assert said == ["a", None]
+    assert batch.rewritten(said) == [b'{"text": "a"}', None]
+
+
+def test_no_step_can_change_what_others_see() -> None:
+    for column in (BATCH.column("chars"), BATCH.rows, BATCH.part_row):
+        with pytest.raises(ValueError, match="read-only"):
+            column[:] = 1
+
+    class Shrinks(_Selects):
+        def select(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
+            cast("dict[str, Any]", columns)["row"] = np.arange(1)
+            raise AssertionError
+
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        copies(Shrinks(), COLUMNS, AUTHOR)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        CurateError("a", "b"),
+        DataError("a.jsonl", 3, "b", "c"),
+        PluginError("a 1", "b", "c"),
+        ContractError("a.b", "a 1", "x", "y"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_come_back_from_another_process(error: CurateError) -> None:
+    back = pickle.loads(pickle.dumps(error))  # noqa: S301 (our own)
+    assert type(back) is type(error)
+    assert (str(back), vars(back)) == (str(error), vars(error))
+
+
 def test_options_have_defaults_and_refuse_what_they_do_not_know() -> None:
     assert _Length().options == LengthOptions(min_chars=1)
     assert _Length(LengthOptions(min_chars=3)).options.min_chars == 3
+    assert _Length({"min_chars": 3}).options.min_chars == 3
     assert _Checks().options == Options()
+    with pytest.raises(ValidationError, match=r"Expected `int`.*min_chars"):
+        _Length({"min_chars": "3"})
     with pytest.raises(ValidationError, match="min_char"):
         convert({"min_char": 1}, LengthOptions)

@@ -305,7 +305,8 @@ class Block:
             for a row of which nothing changes, or which holds half of a surrogate pair.
 
         Raises:
-            ValueError: There are more or fewer texts than parts, or one holds half of a pair.
+            ValueError: There are more or fewer texts than parts, or one holds half of a pair, and
+                its row did not.
         """
 
 def decide(

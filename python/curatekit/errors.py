@@ -63,10 +63,11 @@ class ContractError(CurateError):
         plugin: The distribution that ships it, and its version.
     """
 
-    def __init__(self, step: str, *, plugin: str, expected: str, got: str) -> None:
+    def __init__(self, step: str, plugin: str, expected: str, got: str) -> None:
         super().__init__(
             f"step `{step}` must return {expected}, but returned {got}",
             f"this is a bug in {plugin}; please report it there",
         )
+        self.args = (step, plugin, expected, got)
         self.step = step
         self.plugin = plugin

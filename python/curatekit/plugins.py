@@ -11,25 +11,44 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
-from inspect import isabstract, isclass
+from inspect import isabstract, isclass, isroutine
+from math import isfinite
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pluggy
-from msgspec import Struct
+from msgspec import NODEFAULT, Struct, json, structs
 
 from curatekit import hookspecs
 from curatekit.errors import PluginError
-from curatekit.steps import KINDS, Author, Filter, Options, Selector, Step
+from curatekit.steps import KINDS, NAME, Author, Filter, Options, Scorer, Selector, Step
 
 GROUP = "curatekit"
 CHOICE = "CURATEKIT_PLUGINS"
 """Environment variable: the plugins to load, by name or distribution, with commas between them."""
 
-_NAME = re.compile("[a-z][a-z0-9]*(-[a-z0-9]+)*")
+FILE_NAME = re.compile("[a-z][a-z0-9]*([-_][a-z0-9]+)*")
+"""What plugins are called; a file's name has no hyphens."""
+COLUMN = re.compile(r"[a-z][\w.-]*")
+"""What columns are called."""
+MOST_REASONS = 255
+"""They have codes from 1 on, of one byte."""
+
+_LIMITS = {
+    "minimum": "at least",
+    "exclusiveMinimum": "above",
+    "maximum": "at most",
+    "exclusiveMaximum": "below",
+    "multipleOf": "a multiple of",
+    "minLength": "of length at least",
+    "maxLength": "of length at most",
+    "pattern": "like",
+}
 _log = logging.getLogger("curatekit")
 
 
@@ -88,24 +107,20 @@ class Plugins:
             raise PluginError(plugin.title, f"{plugin.title}: {plugin.problem}", plugin.hint)
         if name not in plugin.steps:
             known = [full.partition(".")[2] for full in plugin.steps]
-            hint = _meant(rest, known) or f"it has `{'`, `'.join(known)}`"
+            names = f"it has `{'`, `'.join(known)}`" if known else "it has none"
+            hint = _meant(rest, known) or names
             raise PluginError(plugin.title, f"{plugin.title} has no step `{rest}`", hint)
         return plugin.steps[name], Author(step=name, plugin=plugin.title)
 
     def add(self, plugin: Plugin, module: object) -> None:
-        """Take in what a plugin's module registers.
-
-        Raises:
-            PluginError: The module implements a hook that there is not.
-        """
+        """Take in what a plugin's module registers."""
         if not isinstance(module, ModuleType):
             raise _RefusedError("has an entry point that is no module")
         _check_version(module)
         known = [name for name in vars(hookspecs) if name.startswith(("register_", "on_"))]
         for hook in _hooks(module):
             if hook not in known:
-                message = f"{plugin.title}: there is no hook `{hook}`"
-                raise PluginError(plugin.title, message, _meant(hook, known))
+                raise _RefusedError(f"implements `{hook}`, which is no hook", _meant(hook, known))
             plugin.hooks.append(hook)
         others = self.manager.get_plugins()
         self.manager.register(module, plugin.name)
@@ -113,13 +128,15 @@ class Plugins:
         for steps in register():
             plugin.steps.update(_named(plugin.name, steps))
 
-    def _missing(self, topic: str) -> str:
+    def _missing(self, topic: str) -> str | None:
         others = os.environ.get(CHOICE)
         if others is not None:
             return f"{CHOICE} names the plugins to load: `{others}`"
         meant = difflib.get_close_matches(topic, self.found, n=1)
         if meant:
             return f"did you mean `{meant[0]}`?"
+        if not NAME.fullmatch(topic):
+            return None
         return f"`pip install curatekit-{topic}` would install it, by the rule for names"
 
 
@@ -133,8 +150,7 @@ def load(files: Sequence[Path] = ()) -> Plugins:
         files: Python files that are plugins; each is called by its stem.
 
     Raises:
-        PluginError: Two plugins have one name, one of those asked for is not there, or one
-            implements a hook that there is not.
+        PluginError: Two plugins have one name, or one of those asked for is not there.
     """
     plugins = Plugins()
     for entry, plugin in _chosen():
@@ -147,16 +163,32 @@ def load(files: Sequence[Path] = ()) -> Plugins:
     return plugins
 
 
+def of_modules(modules: Mapping[str, ModuleType]) -> Plugins:
+    """Make plugins of modules that are loaded already, each by a name."""
+    plugins = Plugins()
+    for name, module in modules.items():
+        plugin = Plugin(name=name, distribution=module.__name__, steps={}, hooks=[])
+        _load(plugins, plugin, partial(_itself, module))
+    return plugins
+
+
+def _itself(module: ModuleType) -> ModuleType:
+    return module
+
+
 def _load(plugins: Plugins, plugin: Plugin, importing: Callable[[], object]) -> None:
     plugins.found[plugin.name] = plugin
     try:
-        plugins.add(plugin, importing())
-    except PluginError:
+        if not FILE_NAME.fullmatch(plugin.name):
+            raise _RefusedError(f"has the name {plugin.name!r}", "names are like `quality`")  # noqa: TRY301 (one way out)
+        with redirect_stdout(sys.stderr):  # where a run may write its result
+            plugins.add(plugin, importing())
+    except KeyboardInterrupt:
         raise
     except _RefusedError as error:
         plugin.problem, plugin.hint = (*error.args, None)[:2]
-    except (Exception, SystemExit) as error:  # noqa: BLE001 (a stranger's module may raise anything)
-        plugin.problem = f"cannot be loaded: {type(error).__name__}: {error}"
+    except BaseException as error:  # noqa: BLE001 (a stranger's module may raise anything)
+        plugin.problem = f"cannot be loaded: {_spelled(error)}"
     if plugin.problem is not None:
         plugin.steps.clear()
         if plugins.manager.has_plugin(plugin.name):
@@ -164,30 +196,45 @@ def _load(plugins: Plugins, plugin: Plugin, importing: Callable[[], object]) -> 
         _log.warning("%s: %s", plugin.title, plugin.problem)
 
 
+def _spelled(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 (it cannot even say what it is)
+        return type(error).__name__
+
+
 def _chosen() -> Iterator[tuple[EntryPoint, Plugin]]:
     """Yield the entry points to load, in the order of their names."""
     choice = os.environ.get(CHOICE)
-    asked = None if choice is None else {name.strip() for name in choice.split(",")} - {""}
+    asked = None if choice is None else {_canonical(name) for name in choice.split(",")} - {""}
     seen: dict[str, Plugin] = {}
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        name = entry.dist.name if entry.dist else entry.module
+        name = (entry.dist.name if entry.dist else None) or entry.module
         version = entry.dist.version if entry.dist else ""
         plugin = Plugin(name=entry.name, distribution=name, version=version, steps={}, hooks=[])
-        if asked is not None and not asked & {entry.name, name}:
+        if asked is not None and not asked & {_canonical(entry.name), _canonical(name)}:
             continue
         if entry.name in seen:
             raise _clash(seen[entry.name], plugin)
         seen[entry.name] = plugin
         yield entry, plugin
-    there = {plugin.name for plugin in seen.values()}
-    there |= {plugin.distribution for plugin in seen.values()}
+    there = {_canonical(plugin.name) for plugin in seen.values()}
+    there |= {_canonical(plugin.distribution) for plugin in seen.values()}
     for missing in sorted((asked or set()) - there):
         message = f"{CHOICE} names `{missing}`, and no such plugin is installed"
         raise PluginError(missing, message)
 
 
+def _canonical(name: str) -> str:
+    """A distribution's name as installers compare it."""
+    return re.sub("[-_.]+", "-", name.strip()).lower()
+
+
 def _clash(plugin: Plugin, other: Plugin) -> PluginError:
     titles = f"{plugin.title} and {other.title}"
+    if other.version == "":
+        hint = "give the file another name"
+        return PluginError(titles, f"two plugins are both called `{plugin.name}`: {titles}", hint)
     message = f"two installed plugins are both called `{plugin.name}`: {titles}"
     hint = f"uninstall one, or name the distribution to load in {CHOICE}"
     return PluginError(titles, message, hint)
@@ -205,7 +252,11 @@ def _import(file: Path) -> ModuleType:
 
 def _hooks(module: ModuleType) -> list[str]:
     """Names of what a module marks as implementations of hooks."""
-    return [name for name, one in vars(module).items() if hasattr(one, "curatekit_impl")]
+    return [
+        name
+        for name, one in vars(module).items()
+        if isroutine(one) and isinstance(getattr(one, "curatekit_impl", None), dict)
+    ]
 
 
 def _check_version(module: ModuleType) -> None:
@@ -215,9 +266,9 @@ def _check_version(module: ModuleType) -> None:
             "does not say for which version of the hooks it is made",
             f"its module needs the line `CURATEKIT_API = {hookspecs.API}`",
         )
-    if version != hookspecs.API:
+    if type(version) is not int or version != hookspecs.API:
         raise _RefusedError(
-            f"is made for version {version} of the hooks, and this curatekit has {hookspecs.API}",
+            f"is made for version {version!r} of the hooks, and this curatekit has {hookspecs.API}",
             "install the version of one of the two that fits the other",
         )
 
@@ -227,30 +278,107 @@ def _named(topic: str, steps: Iterable[object]) -> Iterator[tuple[str, type[Step
     seen: set[str] = set()
     for step in steps:
         label = getattr(step, "__name__", repr(step))
-        if not isclass(step) or not issubclass(step, KINDS):
-            kinds = ", ".join(kind.__name__ for kind in KINDS)
-            raise _RefusedError(f"registers `{label}`, which is no {kinds}")
-        if isabstract(step):
-            missing = "`, `".join(sorted(step.__abstractmethods__))
-            raise _RefusedError(f"registers `{label}`, which has no method `{missing}`")
-        name = getattr(step, "name", None)
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise _RefusedError(
-                f"registers `{label}`, whose name is {name!r}", "names are like `too-long`"
-            )
-        if name in seen:
-            raise _RefusedError(f"registers two steps with the name `{name}`")
-        if not issubclass(step.Options, Options):
-            raise _RefusedError(f"registers `{label}`, whose `Options` derive from no Options")
-        if issubclass(step, Filter | Selector):
-            reasons = getattr(step, "reasons", ())
-            if not reasons or not all(_NAME.fullmatch(reason) for reason in reasons):
-                raise _RefusedError(
-                    f"registers `{label}`, whose reasons are {reasons!r}",
-                    "a tuple of one or more, like `too-long`",
-                )
-        seen.add(name)
-        yield f"{topic}.{name}", step
+        kinds = [kind for kind in KINDS if isclass(step) and issubclass(step, kind)]
+        if not isclass(step) or not issubclass(step, Step) or len(kinds) != 1:
+            names = ", ".join(kind.__name__ for kind in KINDS)
+            raise _RefusedError(f"registers `{label}`, which is not one of {names}")
+        for problem, hint in _problems(step):
+            raise _RefusedError(f"registers `{label}`, {problem}", hint)
+        if step.name in seen:
+            raise _RefusedError(f"registers two steps with the name `{step.name}`")
+        seen.add(step.name)
+        yield f"{topic}.{step.name}", step
+
+
+def _problems(step: type[Step]) -> Iterator[tuple[str, str | None]]:
+    """What is wrong with a class, and how it should be."""
+    if isabstract(step):
+        missing = "`, `".join(sorted(step.__abstractmethods__))
+        yield f"which has no method `{missing}`", None
+    name: object = getattr(step, "name", None)
+    if not _is_names((name,)):
+        yield f"whose name is {name!r}", "names are like `too-long`"
+    if issubclass(step, Filter | Selector):
+        reasons: object = getattr(step, "reasons", ())
+        if not _is_names(reasons):
+            yield f"whose reasons are {reasons!r}", 'a tuple of names, as in `("too-short",)`'
+    if not _is_names(step.needs, least=0, pattern=COLUMN):
+        yield f"whose needs are {step.needs!r}", "a tuple of names of columns"
+    placement: object = step.placement
+    if placement not in ("workers", "one"):
+        yield f"whose placement is {placement!r}", "`workers` or `one`"
+    if issubclass(step, Scorer) and not _is_range(step.range):
+        yield f"whose range is {step.range!r}", "the least and the greatest score, as in `(0, 5)`"
+    if not isclass(step.Options) or not issubclass(step.Options, Options):
+        yield "whose `Options` derive from no Options", None
+    try:
+        described(step.Options)
+    except Exception as error:  # noqa: BLE001 (a stranger's types may do anything)
+        yield f"whose options cannot stand in a recipe: {_spelled(error)}", None
+
+
+def _is_names(names: object, *, least: int = 1, pattern: re.Pattern[str] = NAME) -> bool:
+    """Is this a tuple of different names, and not too many for codes of one byte?"""
+    if not isinstance(names, tuple) or not all(isinstance(one, str) for one in names):
+        return False
+    is_right = all(pattern.fullmatch(one) for one in names)
+    return is_right and least <= len(names) == len(set(names)) <= MOST_REASONS
+
+
+def _is_range(limits: object) -> bool:
+    match limits:
+        case (int() | float() as least, int() | float() as most):
+            return least <= most
+    return False
+
+
+class Described(Struct, frozen=True):
+    """One option of a step, as a person reads it."""
+
+    name: str
+    type: str
+    default: str | None
+    """As JSON; None for an option that has to be given."""
+    words: str
+
+
+def described(options: type[Options]) -> list[Described]:
+    """Tell the options of a step, in the order of their class."""
+    references, components = json.schema_components([options], ref_template="{name}")
+    schemas = components[references[0]["$ref"]]["properties"]
+    found = []
+    for field in structs.fields(options):
+        default = field.default
+        if field.default_factory is not NODEFAULT:
+            default = field.default_factory()
+        schema = schemas[field.encode_name]
+        spelled = None if default is NODEFAULT else _as_json(default)
+        words = str(schema.get("description", ""))
+        found.append(Described(field.encode_name, _type(schema, components), spelled, words))
+    return found
+
+
+def _type(schema: Mapping[str, Any], components: Mapping[str, Any]) -> str:
+    """Say in words what a JSON schema lets pass."""
+    if "$ref" in schema:
+        return _type(components[schema["$ref"]], components)
+    if "anyOf" in schema:
+        return " or ".join(_type(one, components) for one in schema["anyOf"])
+    if "enum" in schema:
+        return " or ".join(map(_as_json, schema["enum"]))
+    kind = str(schema.get("type", "any value"))
+    if kind == "array" and "prefixItems" in schema:
+        kind = f"array of {', '.join(_type(one, components) for one in schema['prefixItems'])}"
+    elif kind == "array" and schema.get("items"):
+        kind = f"array of {_type(schema['items'], components)}"
+    limits = [f"{words} {schema[key]}" for key, words in _LIMITS.items() if key in schema]
+    return ", ".join([kind, *limits])
+
+
+def _as_json(value: object) -> str:
+    if isinstance(value, float) and not isfinite(value):
+        return repr(value)  # JSON has no word for it, and TOML has
+    return json.encode(value).decode()
 
 
 def _meant(name: str, known: Iterable[str]) -> str | None:

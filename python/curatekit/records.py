@@ -11,6 +11,7 @@ import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from operator import index
 from typing import TYPE_CHECKING, Any, overload
 
 from msgspec import Struct
@@ -53,30 +54,46 @@ class Record:
 
     @property
     def line(self) -> bytes:
-        """The row as it stands in its file, but on one line and without a line break."""
+        """The row as it stands in its file, but on one line and without the final line feed.
+
+        Raises:
+            CurateError: It is longer than `max_line`.
+        """
+        self._check("too-long")
         return self._block.row(self._at)
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
         """Its texts, in the order of its layout. Content that is no text is not among them."""
-        one = self._block.slice(self._at, self._at + 1)
+        one = self._one
         places = zip(one.part_role(), one.paths(0), one.parts(), strict=True)
         return tuple(Part(*place) for place in places)
+
+    @cached_property
+    def _one(self) -> Block:
+        return self._block.slice(self._at, self._at + 1)
+
+    def _check(self, *reasons: str) -> None:
+        for _, reason, message in self._one.problems():
+            if reason in reasons:
+                raise CurateError(f"row {self.row}: {message}")
 
     @cached_property
     def object(self) -> dict[str, Any]:
         """The row, decoded; of equal keys the last counts.
 
         Raises:
-            CurateError: It is not a JSON object.
+            CurateError: It is not a JSON object, or Python does not take a number in it.
         """
-        for _, _, message in self._block.slice(self._at, self._at + 1).problems():
-            raise CurateError(f"row {self.row}: {message}")
-        found: dict[str, Any] = json.loads(self.line)
+        self._check("invalid-utf8", "invalid-json", "too-deep", "too-long", "not-an-object")
+        try:
+            found: dict[str, Any] = json.loads(self.line)
+        except ValueError as error:  # an integer of thousands of digits
+            raise CurateError(f"row {self.row}: {error}") from error
         return found
 
     def __repr__(self) -> str:
-        return f"Record(row={self.row}, {len(self.parts)} parts)"
+        return f"Record(row={self.row}, {len(self._one.parts())} parts)"
 
 
 class Batch:
@@ -93,8 +110,8 @@ class Batch:
         columns: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
         self._block = block
-        self.rows = rows
-        self._columns = dict(columns or {})
+        self.rows = _frozen(rows)
+        self._columns = {name: _frozen(column) for name, column in (columns or {}).items()}
 
     @classmethod
     def of(cls, objects: Iterable[Mapping[str, Any] | bytes], format: Format) -> Batch:
@@ -103,29 +120,32 @@ class Batch:
         Args:
             objects: The records; the first is row 0.
             format: Their layout, for example `curatekit.formats.CHAT`.
+
+        Raises:
+            TypeError: One is neither a mapping nor bytes, or holds what JSON has no word for.
+            ValueError: One holds a number that JSON has no word for.
         """
         import numpy as np  # noqa: PLC0415 (slow, and only arrays need it)
 
-        lines = [
-            one if isinstance(one, bytes) else json.dumps(one, ensure_ascii=False).encode()
-            for one in objects
-        ]
+        if isinstance(objects, Mapping | bytes | str):
+            raise TypeError(f"a batch is made of several records, and this is a {_kind(objects)}")
+        lines = [one if isinstance(one, bytes) else _line(one) for one in objects]
         return cls(_native.Block.of(lines, format), np.arange(len(lines), dtype=np.uint64))
 
     @cached_property
-    def parts(self) -> list[str]:
+    def parts(self) -> tuple[str, ...]:
         """The texts of all records, one after the other; `p` of them."""
-        return self._block.parts()
+        return tuple(self._block.parts())
 
     @cached_property
     def part_row(self) -> NDArray[np.uint32]:
         """For each part its record's place in the batch, ascending; `(p,)`."""
-        return self._block.part_row()
+        return _frozen(self._block.part_row())
 
     @cached_property
-    def part_role(self) -> list[str]:
+    def part_role(self) -> tuple[str, ...]:
         """For each part who says it; `p` of them."""
-        return self._block.part_role()
+        return tuple(self._block.part_role())
 
     def texts(self, role: str | None = None) -> list[str]:
         """For each record its parts, or those of one role, with a blank line between two."""
@@ -143,7 +163,7 @@ class Batch:
         """
         if name not in self._columns:
             self._columns |= {
-                known: column
+                known: _frozen(column)
                 for known, column in self._block.statistics()
                 if known not in self._columns
             }
@@ -159,10 +179,11 @@ class Batch:
 
         Returns:
             For each record its new line; None where nothing changes. A record of which a text holds
-            half of a surrogate pair does not change.
+            half of a surrogate pair never changes, whatever is given for its parts.
 
         Raises:
-            ValueError: There are more or fewer texts than parts, or one holds half of a pair.
+            ValueError: There are more or fewer texts than parts, or one holds half of a pair, and
+                its record did not.
         """
         return self._block.rewritten(texts)
 
@@ -175,7 +196,7 @@ class Batch:
     def __getitem__(self, at: slice) -> Batch: ...
     def __getitem__(self, at: int | slice) -> Record | Batch:
         """Get one record, or a batch of some that stand one after the other."""
-        if isinstance(at, int):
+        if not isinstance(at, slice):
             place = range(len(self))[at]
             return Record(self._block, place, int(self.rows[place]))
         start, stop, step = at.indices(len(self))
@@ -192,10 +213,31 @@ class Batch:
         return f"Batch({len(self)} records)"
 
 
+def _line(record: Mapping[str, Any]) -> bytes:
+    if not isinstance(record, Mapping):
+        raise TypeError(f"a record is a mapping, or bytes as in a file, no {_kind(record)}")
+    try:
+        return json.dumps(dict(record), ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:  # half of a surrogate pair has no other spelling
+        return json.dumps(dict(record)).encode()
+
+
+def _kind(of: object) -> str:
+    return type(of).__name__
+
+
+def _frozen(column: NDArray[Any]) -> NDArray[Any]:
+    """Make an array that nobody can change for the others."""
+    column.flags.writeable = False
+    return column
+
+
 class Dataset:
     """The rows of some files, mapped, with random access.
 
-    Nothing is read but the ends of rows, until rows are asked for.
+    Nothing is read but the ends of rows, until rows are asked for. Before and after, files are
+    checked for changes. A file that another program cuts short at that very moment ends the
+    process, as it does with any map; `io="read"` copies the files first.
     """
 
     def __init__(
@@ -236,28 +278,36 @@ class Dataset:
         Raises:
             IndexError: There is no such row.
         """
-        return self._rows.place(row)
+        return self._rows.place(range(len(self))[row])
 
     def batch(self, rows: Iterable[int]) -> Batch:
         """Get some rows by their numbers, in any order.
 
         Raises:
             IndexError: There is no such row.
+            TypeError: A number is no integer.
             DataError: A file changed since it was opened.
         """
         import numpy as np  # noqa: PLC0415 (slow, and only arrays need it)
 
-        if not isinstance(rows, np.ndarray):
-            rows = np.fromiter(rows, np.uint64)
-        numbers = rows.astype(np.uint64)
+        given = rows if isinstance(rows, np.ndarray) else np.array([*map(index, rows)], object)
+        if given.ndim != 1 or given.dtype.kind not in "iuO" or isinstance(given, np.ma.MaskedArray):
+            raise TypeError("rows are given by their numbers, as integers in one dimension")
+        outside = given[(given < 0) | (given >= len(self))]
+        if len(outside):
+            raise IndexError(f"there is no row {outside[0]}")
+        numbers = given.astype(np.uint64)
         return Batch(self._rows.block(numbers), numbers)
 
     def batches(self, size: int = 1024) -> Iterator[Batch]:
         """Get all rows in order, `size` at a time.
 
         Raises:
+            ValueError: The size is less than 1.
             DataError: A file changed since it was opened.
         """
+        if size < 1:
+            raise ValueError(f"a batch has 1 row or more, not {size}")
         for start in range(0, len(self), size):
             yield self.batch(range(start, min(start + size, len(self))))
 
@@ -265,6 +315,7 @@ class Dataset:
         return len(self._rows)
 
     def __getitem__(self, row: int) -> Record:
+        """Get one record; -1 is the last."""
         return self.batch([range(len(self))[row]])[0]
 
     def __repr__(self) -> str:

@@ -7,12 +7,15 @@ too little, or the wrong thing, is stopped, and no row is lost by it.
 
 from __future__ import annotations
 
+import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from math import inf
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from msgspec import Struct
+from msgspec import Struct, convert, to_builtins
 
 from curatekit.errors import ContractError
 
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from curatekit.records import Batch
 
 
-class Options(Struct, kw_only=True, forbid_unknown_fields=True):
+class Options(Struct, forbid_unknown_fields=True):
     """What can be set of a step; a class of options adds annotated fields.
 
     `Annotated[int, Meta(ge=0, description="…")]` of msgspec gives a field a range and words for
@@ -31,6 +34,8 @@ class Options(Struct, kw_only=True, forbid_unknown_fields=True):
     """
 
 
+NAME = re.compile("[a-z][a-z0-9]*(-[a-z0-9]+)*")
+"""What plugins, steps, reasons and criteria are called."""
 _Options = Options  # classes of steps have an attribute of the same name
 
 
@@ -78,8 +83,14 @@ class Step(ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     placement: ClassVar[Literal["workers", "one"]] = "workers"
 
-    def __init__(self, options: _Options | None = None) -> None:
-        self.options: Any = self.Options() if options is None else options  # a subclass narrows it
+    def __init__(self, options: _Options | Mapping[str, Any] | None = None) -> None:
+        """Take options, as their class or by name.
+
+        Raises:
+            msgspec.ValidationError: One is not known, of another type, or out of its range.
+        """
+        given = {} if options is None else to_builtins(options)
+        self.options: Any = convert(given, self.Options)  # a subclass narrows it
 
 
 class Normalizer(Step):
@@ -167,11 +178,16 @@ def rewrites(step: Normalizer, batch: Batch, author: Author) -> list[str | None]
     found = _listed(step.rewrite(batch), author, expected)
     if len(found) != len(batch.parts):
         raise author.expected(expected, f"{len(found)} of them")
+    rows = batch.part_row.tolist()
+    # A record with half of a surrogate pair never changes, so what is said of it does not matter.
+    fixed = {row for row, text in zip(rows, batch.parts, strict=True) if not _is_encodable(text)}
     texts: list[str | None] = []
-    for text in found:
-        if text is not None and not (isinstance(text, str) and _is_encodable(text)):
+    for row, text in zip(rows, found, strict=True):
+        if text is not None and not isinstance(text, str):
             raise author.expected(expected, text)
-        texts.append(text)
+        if text is not None and row not in fixed and not _is_encodable(text):
+            raise author.expected(f"{expected}, all of them Unicode", text)
+        texts.append(None if row in fixed else text)
     return texts
 
 
@@ -199,6 +215,12 @@ def scores(step: Scorer, batch: Batch, author: Author) -> Scores:
     """
     said = step.score(batch)
     said = said if isinstance(said, Scores) else Scores(columns={"": said})
+    columns: object = said.columns
+    if not isinstance(columns, Mapping) or not columns:
+        raise author.expected("a column of scores for each criterion", columns)
+    for name in columns:
+        if not isinstance(name, str) or not (name == "" or NAME.fullmatch(name)):
+            raise author.expected("criteria with names like `clarity`", f"{name!r}")
     least, most = step.range
     for column in said.columns.values():
         _check_column(column, "float32", len(batch), author)
@@ -220,8 +242,10 @@ def offspring(step: Generator, batch: Batch, author: Author) -> list[Offspring]:
     for one in _listed(step.generate(batch), author, expected):
         if not isinstance(one, Offspring):
             raise author.expected(expected, one)
-        if one.parent not in range(len(batch)):
+        if type(one.parent) is not int or one.parent not in range(len(batch)):
             raise author.expected(expected, f"parent {one.parent!r}")
+        if not _is_json(one.object):
+            raise author.expected("records that JSON can hold", f"{one.object!r:.80}")
         records.append(one)
     return records
 
@@ -232,17 +256,18 @@ def copies(step: Selector, columns: Mapping[str, NDArray[Any]], author: Author) 
     Raises:
         ContractError: It did not return a number or a bool for each record.
     """
-    said: NDArray[Any] = step.select(columns)
+    rows = len(columns["row"])
+    said: NDArray[Any] = step.select(MappingProxyType(dict(columns)))
     kind = "bool" if getattr(said, "dtype", None) == "bool" else "uint16"
-    _check_column(said, kind, len(columns["row"]), author)
+    _check_column(said, kind, rows, author)
     return said.astype("uint16")
 
 
 def _check_column(column: object, dtype: str, rows: int, author: Author) -> None:
     import numpy as np  # noqa: PLC0415 (slow, and whoever returns an array has it)
 
-    is_right = isinstance(column, np.ndarray) and column.dtype == dtype and column.shape == (rows,)
-    if not is_right:
+    is_plain = isinstance(column, np.ndarray) and not isinstance(column, np.ma.MaskedArray)
+    if not is_plain or column.dtype != dtype or column.shape != (rows,):  # type: ignore[attr-defined]
         raise author.expected(f"{dtype} of shape ({rows},)", column)
 
 
@@ -250,7 +275,8 @@ def _check_words(words: object, rows: int, author: Author) -> None:
     expected = f"{rows} texts or None beside them"
     if words is not None:
         found = _listed(words, author, expected)
-        if len(found) != rows or not all(one is None or isinstance(one, str) for one in found):
+        is_said = [one is None or (isinstance(one, str) and _is_encodable(one)) for one in found]
+        if len(found) != rows or not all(is_said):
             raise author.expected(expected, words)
 
 
@@ -264,6 +290,16 @@ def _is_encodable(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_json(found: object) -> bool:
+    if not isinstance(found, Mapping):
+        return False
+    try:
+        json.dumps(dict(found), allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
         return False
     return True
 

@@ -15,7 +15,7 @@ from msgspec import NODEFAULT, convert, structs, to_builtins
 from numpy.typing import NDArray
 
 from curatekit.formats import ALPACA, CHAT, PREFERENCE, RECORD, TEXT, Format
-from curatekit.plugins import Plugin, Plugins
+from curatekit.plugins import Plugins, of_modules
 from curatekit.records import Batch
 from curatekit.steps import (
     Author,
@@ -93,17 +93,8 @@ def batches(format: Format | None = None, *, max_size: int = 6) -> st.SearchStra
 
 
 def isolated(**modules: ModuleType) -> Plugins:
-    """Give plugins as if nothing were installed but these modules, each by the name given.
-
-    Raises:
-        PluginError: A module implements a hook that there is not.
-    """
-    plugins = Plugins()
-    for name, module in modules.items():
-        plugin = Plugin(name=name, distribution=module.__name__, steps={}, hooks=[])
-        plugins.found[name] = plugin
-        plugins.add(plugin, module)
-    return plugins
+    """Give plugins as if nothing were installed but these modules, each by the name given."""
+    return of_modules(modules)
 
 
 def conformance(

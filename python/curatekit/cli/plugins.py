@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from curatekit.steps import Options, Step
+    from curatekit.steps import Step
 
 _EPILOG = """\b
 Examples:
@@ -16,18 +16,6 @@ Examples:
 
 CURATEKIT_PLUGINS=a,b loads exactly those.
 """
-_WORDS = {
-    "minimum": "at least",
-    "exclusiveMinimum": "above",
-    "maximum": "at most",
-    "exclusiveMaximum": "below",
-    "multipleOf": "a multiple of",
-    "minLength": "of length at least",
-    "maxLength": "of length at most",
-    "minItems": "with items at least",
-    "maxItems": "with items at most",
-    "pattern": "like",
-}
 
 
 @click.group(invoke_without_command=True, epilog=_EPILOG)
@@ -68,6 +56,7 @@ def show_step(step: str) -> None:
     from rich.text import Text  # noqa: PLC0415
 
     from curatekit.cli.terminal import clean, console, say  # noqa: PLC0415
+    from curatekit.plugins import described  # noqa: PLC0415
 
     kind, author = _load().step(step)
     to = console()
@@ -78,12 +67,14 @@ def show_step(step: str) -> None:
     for name, values in facts.items():
         if values:
             say(to, Text.assemble((name, "bold"), "  " + clean(", ".join(values))))
-    rows = list(_described(kind.Options))
-    say(to, Text("options" if rows else "no options", "bold"))
-    for name, value, words in rows:
-        say(to, Text.assemble((clean(name), "cyan"), clean(f"  {value}")), indent=2)
-        if words:
-            say(to, Text(clean(words)), indent=4)
+    options = described(kind.Options)
+    say(to, Text("options" if options else "no options", "bold"))
+    for one in options:
+        default = "required" if one.default is None else f"default {one.default}"
+        words = f"  {one.type}; {default}"
+        say(to, Text.assemble((clean(one.name), "cyan"), clean(words)), indent=2)
+        if one.words:
+            say(to, Text(clean(one.words)), indent=4)
 
 
 def _load() -> Any:  # noqa: ANN401 (its type is loaded with it)
@@ -104,47 +95,9 @@ def _kind(step: type[Step]) -> str:
 def _documentation(step: type[Step]) -> str:
     from inspect import cleandoc  # noqa: PLC0415
 
-    return cleandoc(step.__doc__ or "not documented")
+    words: object = step.__doc__
+    return cleandoc(words) if isinstance(words, str) else "not documented"
 
 
 def _first_line(step: type[Step]) -> str:
     return _documentation(step).partition("\n")[0]
-
-
-def _described(options: type[Options]) -> list[tuple[str, str, str]]:
-    """For each option its name, what it may be, and what it is for."""
-    from msgspec import NODEFAULT, json, structs  # noqa: PLC0415
-
-    (_,), components = json.schema_components([options], ref_template="{name}")
-    schemas = components[options.__name__]["properties"]
-    described = []
-    for field in structs.fields(options):
-        schema = schemas[field.encode_name]
-        default = field.default
-        if field.default_factory is not NODEFAULT:
-            default = field.default_factory()
-        ends = "required" if default is NODEFAULT else f"default {_spelled(default)}"
-        words = schema.get("description", "")
-        described.append((field.encode_name, f"{_type(schema, components)}; {ends}", words))
-    return described
-
-
-def _type(schema: dict[str, Any], components: dict[str, Any]) -> str:
-    """Say in words what a JSON schema lets pass."""
-    if "$ref" in schema:
-        return _type(components[schema["$ref"]], components)
-    if "anyOf" in schema:
-        return " or ".join(_type(one, components) for one in schema["anyOf"])
-    if "enum" in schema:
-        return " or ".join(map(_spelled, schema["enum"]))
-    kind = schema.get("type", "any value")
-    if kind == "array" and "items" in schema:
-        kind = f"array of {_type(schema['items'], components)}"
-    limits = [f"{words} {schema[key]}" for key, words in _WORDS.items() if key in schema]
-    return ", ".join([kind, *limits])
-
-
-def _spelled(value: object) -> str:
-    from msgspec import json  # noqa: PLC0415
-
-    return json.encode(value).decode()

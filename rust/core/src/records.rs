@@ -13,6 +13,8 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
+
 use crate::corpus::Corpus;
 use crate::error::{Problem, Result};
 use crate::format::Layout;
@@ -57,7 +59,9 @@ impl Corpus {
             watch.check()?;
             let shard = self.rows.shard_index(row);
             let layout = &self.layouts[shard];
-            shards.insert(shard);
+            if shards.insert(shard) {
+                self.rows.shards[shard].source.check()?;
+            }
             match self.check_length(row) {
                 Ok(()) => block.add(&self.rows.one_line(row), layout),
                 Err(problem) => block.fail(problem),
@@ -195,37 +199,38 @@ impl Block {
         (0..self.len()).map(of_row).collect()
     }
 
-    /// The way to a text of a row from its root: keys and indexes, as in `messages[0].content`.
+    /// The way to each text of a row from its root: keys and indexes, as in `messages[0].content`.
     ///
     /// # Panics
-    /// The row has no such text.
+    /// There is no such row in the block.
     #[must_use]
-    pub fn path(&self, at: usize, text: usize) -> String {
-        let mut path = String::new();
+    pub fn paths(&self, at: usize) -> Vec<String> {
         let row = self.row(at);
-        let span = &self.texts[text].span;
-        let (start, end) = (span.start - self.rows[at].0, span.end - self.rows[at].0);
-        let holds = |value: Value| {
-            let from = value.raw().as_ptr() as usize - row.as_ptr() as usize;
-            from <= start && end <= from + value.raw().len()
+        let texts = self.texts_of(at);
+        let mut paths = vec![String::new(); texts.len()];
+        let Ok(object) = validate(row) else {
+            return paths; // it has no texts
         };
-        let mut value = validate(row).expect("a row with texts was valid");
-        while !value.is_string() {
-            if value.is_object() {
-                let member = value.members().find(|&(_, value)| holds(value));
-                let (key, inner) = member.expect("the text stands inside");
-                let dot = if path.is_empty() { "" } else { "." };
-                write!(path, "{dot}{}", String::from_utf8_lossy(&key)).expect("memory takes it");
-                value = inner;
-            } else {
-                let mut elements = value.elements().enumerate();
-                let element = elements.find(|&(_, value)| holds(value));
-                let (index, inner) = element.expect("the text stands inside");
-                write!(path, "[{index}]").expect("memory takes it");
-                value = inner;
+        let start = |text: usize| self.texts[text].span.start - self.rows[at].0;
+        let wanted = texts.clone().map(|text| (start(text), text - texts.start));
+        let wanted: HashMap<usize, usize> = wanted.collect();
+        walk(object, &mut String::new(), &mut |string, path| {
+            let at = string.raw().as_ptr() as usize - row.as_ptr() as usize;
+            if let Some(&text) = wanted.get(&at) {
+                path.clone_into(&mut paths[text]);
             }
-        }
-        path
+        });
+        paths
+    }
+
+    /// Does a text of a row hold half of a surrogate pair? Then the row never changes.
+    ///
+    /// # Panics
+    /// There is no such row in the block.
+    #[must_use]
+    pub fn is_fixed(&self, at: usize) -> bool {
+        let mut texts = self.texts_of(at);
+        texts.any(|text| has_lone_surrogate(&self.text(text)))
     }
 
     /// A row with some of its texts said otherwise: one new text, or none, for each text that it has.
@@ -240,11 +245,7 @@ impl Block {
             .filter_map(|(place, text)| Some((place, (*text)?)))
             .filter(is_new)
             .collect();
-        if new.is_empty()
-            || places
-                .clone()
-                .any(|place| has_lone_surrogate(&self.text(place)))
-        {
+        if new.is_empty() || self.is_fixed(at) {
             return None;
         }
         // Texts come in the order of the layout, which may not be that of the row.
@@ -258,6 +259,27 @@ impl Block {
         }
         row.extend_from_slice(&self.bytes[done..self.rows[at + 1].0]);
         Some(row)
+    }
+}
+
+/// Tell of every string in a value, and of the way to it.
+fn walk(value: Value, path: &mut String, found: &mut impl FnMut(Value, &str)) {
+    let outer = path.len();
+    if value.is_string() {
+        found(value, path);
+    } else if value.is_object() {
+        for (key, inner) in value.members() {
+            let dot = if outer == 0 { "" } else { "." };
+            write!(path, "{dot}{}", String::from_utf8_lossy(&key)).expect("memory takes it");
+            walk(inner, path, found);
+            path.truncate(outer);
+        }
+    } else {
+        for (index, inner) in value.elements().enumerate() {
+            write!(path, "[{index}]").expect("memory takes it");
+            walk(inner, path, found);
+            path.truncate(outer);
+        }
     }
 }
 
@@ -322,7 +344,6 @@ mod tests {
         assert_eq!(block.len(), 3);
         let at: Vec<usize> = block.problems.iter().map(|&(at, _)| at).collect();
         assert_eq!(at, [0, 2]);
-        let paths: Vec<String> = block.texts_of(1).map(|text| block.path(1, text)).collect();
-        assert_eq!(paths, ["q", "a[0]", "a[2]"]);
+        assert_eq!(block.paths(1), ["q", "a[0]", "a[2]"]);
     }
 }

@@ -167,8 +167,7 @@ impl Block {
 
     fn paths(&self, at: usize) -> PyResult<Vec<String>> {
         self.check(at)?;
-        let texts = self.0.texts_of(at);
-        Ok(texts.map(|text| self.0.path(at, text)).collect())
+        Ok(self.0.paths(at))
     }
 
     fn problems(&self) -> Vec<(usize, &'static str, String)> {
@@ -181,18 +180,25 @@ impl Block {
     fn rewritten<'py>(
         &self,
         py: Python<'py>,
-        texts: Vec<Option<PyBackedStr>>,
+        texts: Vec<Option<Bound<'py, PyString>>>,
     ) -> PyResult<Vec<Option<Bound<'py, PyBytes>>>> {
         if texts.len() != self.0.texts() {
             let message = format!("{} texts for {} parts", texts.len(), self.0.texts());
             return Err(PyValueError::new_err(message));
         }
-        let texts: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
         let of_row = |at: usize| {
-            let row = self.0.rewritten(at, &texts[self.0.texts_of(at)]);
-            row.map(|row| PyBytes::new(py, &row))
+            if self.0.is_fixed(at) {
+                return Ok(None);
+            }
+            let texts = texts[self.0.texts_of(at)].iter();
+            let texts: Vec<Option<PyBackedStr>> = texts
+                .map(|text| text.clone().map(PyBackedStr::try_from).transpose())
+                .collect::<PyResult<_>>()?;
+            let texts: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
+            let row = self.0.rewritten(at, &texts);
+            Ok(row.map(|row| PyBytes::new(py, &row)))
         };
-        Ok((0..self.0.len()).map(of_row).collect())
+        (0..self.0.len()).map(of_row).collect()
     }
 }
 
