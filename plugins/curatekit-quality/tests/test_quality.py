@@ -9,6 +9,7 @@ from curatekit.formats import ALPACA, RECORD
 from curatekit.plugins import load
 from curatekit.records import Batch
 from curatekit.steps import Author, Filter, Verdicts, verdicts
+from curatekit.testing import conformance
 from curatekit_quality import (
     Length,
     LengthOptions,
@@ -97,6 +98,11 @@ def test_repetition_of_words() -> None:
     assert evidence == [None]
     evidence = judged(step, "A b c d a b c").evidence
     assert evidence == ["`a b c` 2 times in 7 words"]
+
+
+@pytest.mark.parametrize("step", FILTERS, ids=lambda step: step.name)
+def test_conformance(step: Filter) -> None:
+    conformance(step)
 
 
 @pytest.mark.parametrize("step", FILTERS, ids=lambda step: step.name)
