@@ -155,8 +155,9 @@ BROKEN = {
 
 @pytest.mark.parametrize("source", BROKEN)
 def test_a_broken_plugin_costs_no_other_anything(
-    source: str, site: Site, caplog: pytest.LogCaptureFixture
+    source: str, site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv(CHOICE, "broken,quality")
     site.install("broken", source, version="2.1")
     site.install("quality", LENGTH)
     with caplog.at_level(logging.WARNING, "curatekit"):

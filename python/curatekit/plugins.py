@@ -358,6 +358,12 @@ def described(options: type[Options]) -> list[Described]:
     return found
 
 
+def in_words(kind: object) -> str:
+    """Say which values a type lets pass, as in `integer, at least 0`."""
+    (schema,), components = json.schema_components([kind], ref_template="{name}")
+    return _type(schema, components)
+
+
 def _type(schema: Mapping[str, Any], components: Mapping[str, Any]) -> str:
     """Say in words what a JSON schema lets pass."""
     if "$ref" in schema:

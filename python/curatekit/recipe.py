@@ -1,0 +1,351 @@
+"""Recipes: what a run does to which data, as a TOML file.
+
+All that is wrong with a recipe is told at once, each with its place.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import NODEFAULT, Meta, Struct, ValidationError, convert, structs
+
+from curatekit.errors import CurateError, PluginError
+from curatekit.plugins import Plugins, in_words, load
+from curatekit.settings import WORDS, Alike, Numbers, Recall
+from curatekit.steps import NAME, Author, Filter, Options, Scorer, Step
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class ExactDedup(Options):
+    """Remove the rows that say what an earlier one says."""
+
+    on: Annotated[tuple[str, ...], Meta(description="Roles compared; none is all.")] = ()
+    also: Annotated[tuple[str, ...], Meta(description="Further fields compared.")] = ()
+    keep: Annotated[
+        str, Meta(pattern="^(first|longest|best:.+)$", description="Which of two stays.")
+    ] = "first"
+
+
+class NearDedup(ExactDedup):
+    """Remove the rows that say nearly what a kept one says."""
+
+    threshold: Annotated[float, Meta(gt=0, le=1, description="Least similarity.")] = 0.8
+    ngram: Annotated[
+        Annotated[int, Meta(ge=1, le=1000)] | None, Meta(description="Words of a shingle.")
+    ] = None
+    alike: Annotated[Alike | None, Meta(description="Where the threshold must be reached.")] = None
+    numbers: Annotated[Numbers | None, Meta(description="What different numbers do.")] = None
+    recall: Annotated[Recall | None, Meta(description="How pairs are looked for.")] = None
+    seed: Annotated[int, Meta(ge=0, description="Of the signatures.")] = 0
+
+
+BUILT_IN: Mapping[str, type[Options]] = {"exact-dedup": ExactDedup, "near-dedup": NearDedup}
+"""Steps that need no plugin, and their options."""
+
+
+class Brakes(Struct, frozen=True, forbid_unknown_fields=True):
+    """When a run stops before it publishes anything."""
+
+    max_drop_share: Share = 0.5
+    """Most of the rows that enter a step that it may drop."""
+    label: str | None = None
+    """A top-level field of which no value may lose all its rows."""
+
+
+class OfAny(Struct, frozen=True, kw_only=True):
+    """What can be said of every plugin's step, whatever its own options."""
+
+    on_error: Literal["stop", "quarantine"] = "stop"
+    """What an exception does to the rows that raise it."""
+    max_failures: Share = 0.05
+    """Most of the rows that may fail before the run stops."""
+    timeout_seconds: Annotated[float, Meta(gt=0)] = 300.0
+    """Longest time for a batch."""
+
+
+class OfFilter(OfAny, frozen=True, kw_only=True):
+    """What can be said of a filter."""
+
+    mode: Literal["drop", "flag"] = "drop"
+    """Drop rows, or only note which would be."""
+
+
+class OfScorer(OfAny, frozen=True, kw_only=True):
+    """What can be said of a scorer."""
+
+    keep_at_least: float | None = None
+    """Rows with a lower score are dropped."""
+    keep_at_most: float | None = None
+    """Rows with a higher score are dropped."""
+    nan: Literal["keep", "drop"] = "keep"
+    """What becomes of rows without a score."""
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """One step of a recipe."""
+
+    use: str
+    """Its name: that of a built-in step, or `plugin.step`."""
+    id: str
+    """What its columns and reasons are called by; by default the last part of its name."""
+    options: Options
+    rules: OfAny
+    """How the run treats it; of a built-in step the defaults."""
+    step: type[Step] | None = None
+    """Its class; None for a built-in step."""
+    author: Author | None = None
+
+
+class Recipe(Struct, frozen=True, kw_only=True):
+    """What a run does."""
+
+    input: tuple[str, ...]
+    output: str
+    format: str = "auto"
+    field: str | None = None
+    plugins: tuple[str, ...] = ()
+    """Files that are plugins, beside those that are installed."""
+    entries: tuple[Entry, ...] = ()
+    brakes: Brakes = Brakes()
+
+
+class Mistake(Struct, frozen=True):
+    """One thing that is wrong with a recipe."""
+
+    message: str
+    """Place and problem, in one line."""
+    hint: str | None = None
+
+
+class RecipeError(CurateError):
+    """A recipe cannot be carried out.
+
+    Attributes:
+        mistakes: All that is wrong with it, in the order of the file.
+    """
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        super().__init__("\n".join(one.message for one in mistakes), mistakes[0].hint)
+        self.args = (mistakes,)
+        self.mistakes = mistakes
+
+    def __str__(self) -> str:
+        lines = []
+        for one in self.mistakes:
+            lines += [one.message] + ([f"  hint: {one.hint}"] if one.hint else [])
+        return "\n".join(lines)
+
+
+_HEAD = {
+    "input": tuple[str, ...],
+    "output": str,
+    "format": Literal[WORDS["format"]],
+    "field": str,
+    "plugins": tuple[str, ...],
+    "brakes": dict[str, object],
+    "step": list[dict[str, object]],
+}
+
+
+def read(
+    path: str | Path, overrides: Sequence[str] = (), *, plugins: Plugins | None = None
+) -> Recipe:
+    """Read a recipe, and check all of it.
+
+    Args:
+        path: The file. What it names is relative to the working directory.
+        overrides: Options in place of those in the file, as `ID.option=value`; the value is as in
+            TOML, or a bare word.
+        plugins: Where steps come from. None: those that are installed, and the files that the
+            recipe names.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        RecipeError: Something is wrong with it.
+    """
+    try:
+        found = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError([Mistake(f"{path}: {error}")]) from error
+    reader = _Reader(str(path), plugins)
+    recipe = reader.recipe(found, overrides)
+    if reader.mistakes:
+        reader.mistakes.sort(key=lambda mistake: mistake[0])
+        raise RecipeError([mistake for _, mistake in reader.mistakes])
+    return recipe
+
+
+class _Reader:
+    """Reads one recipe, and notes all mistakes."""
+
+    def __init__(self, path: str, plugins: Plugins | None) -> None:
+        self.path = path
+        self.plugins = plugins
+        self.mistakes: list[tuple[int, Mistake]] = []
+        """With the place of the step; -1 is before them all."""
+        self.order = -1
+
+    def add(self, mistake: Mistake) -> None:
+        self.mistakes.append((self.order, mistake))
+
+    def note(self, place: str, problem: str, hint: str | None = None) -> None:
+        self.add(Mistake(f"{self.path}: {place}{problem}", hint))
+
+    def value(self, place: str, name: str, value: object, kind: object) -> object:
+        """Check one value; None, and a mistake, where it is none of its kind."""
+        try:
+            return convert(value, kind)
+        except ValidationError as error:
+            problem, _, inner = str(error).partition(" - at `$")
+            at = name + inner.rstrip("`")
+            self.note(place, f"`{at}`: {problem[:1].lower()}{problem[1:]}", in_words(kind))
+            return None
+
+    def recipe(self, found: Mapping[str, Any], overrides: Sequence[str]) -> Recipe:
+        for name in found.keys() - _HEAD.keys():
+            self.note("", f"unknown key `{name}`", _meant(name, _HEAD))
+        head = {
+            name: self.value("", name, found[name], kind)
+            for name, kind in _HEAD.items()
+            if name in found
+        }
+        for name in ("input", "output"):
+            if name not in found:
+                self.note("", f"no key `{name}`")
+        files: Any = head.get("plugins") or ()
+        try:
+            self.plugins = self.plugins or load([Path(file) for file in files])
+        except PluginError as error:
+            self.note("", error.message, error.hint)
+            self.plugins = Plugins()
+        steps: Any = head.get("step") or ()
+        drafts = [self.draft(at, dict(step)) for at, step in enumerate(steps)]
+        self.override([draft for draft in drafts if draft is not None], overrides)
+        entries = [self.entry(draft) for draft in drafts if draft is not None]
+        self.order = len(drafts)
+        stops: Any = head.get("brakes") or {}
+        brakes = self.fields("brakes: ", stops, Brakes)
+        given: Any = {name: head[name] for name in ("format", "field") if head.get(name)}
+        return Recipe(
+            input=head.get("input") or (),  # type: ignore[arg-type]
+            output=head.get("output") or "",  # type: ignore[arg-type]
+            plugins=files,
+            entries=tuple(entry for entry in entries if entry is not None),
+            brakes=brakes if isinstance(brakes, Brakes) else Brakes(),
+            **given,
+        )
+
+    def draft(self, at: int, given: dict[str, Any]) -> _Draft | None:
+        """Find out which step is meant, and what it is called."""
+        self.order = at
+        use = given.pop("use", None)
+        if not isinstance(use, str):
+            self.note(f"step[{at}]: ", "no key `use`, which names the step")
+            return None
+        place = f"step[{at}] `{use}`: "
+        name = given.pop("id", use.rpartition(".")[2])
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            self.note(place, f"`id` is {name!r}", "ids are like `too-long`")
+            return None
+        return _Draft(at, use, name, place, given)
+
+    def override(self, drafts: Sequence[_Draft], overrides: Sequence[str]) -> None:
+        """Put options in the place of others, and see that no two steps have one id."""
+        known: dict[str, _Draft] = {}
+        for draft in drafts:
+            self.order = draft.order
+            if draft.id in known:
+                hint = "give one of them an `id`"
+                self.note(draft.place, f"a step before it has the id `{draft.id}`", hint)
+            known.setdefault(draft.id, draft)
+        self.order = len(drafts) + 1
+        for given in overrides:
+            name, equals, value = given.partition("=")
+            one, dot, option = name.strip().rpartition(".")
+            if not equals or not dot:
+                self.add(Mistake(f"`{given}` is not like `ID.option=value`"))
+            elif one not in known:
+                self.add(Mistake(f"`{given}`: no step has the id `{one}`", _meant(one, known)))
+            else:
+                known[one].given[option] = _parsed(value.strip())
+
+    def entry(self, draft: _Draft) -> Entry | None:
+        self.order = draft.order
+        step, author, kind = None, None, BUILT_IN.get(draft.use)
+        rules: type[OfAny] = OfAny
+        assert self.plugins is not None  # noqa: S101 (loaded before the first step)
+        if kind is None and "." not in draft.use:
+            meant = _meant(draft.use, BUILT_IN) or "a plugin's step is `plugin.step`"
+            self.note(draft.place, "there is no such step", meant)
+            return None
+        if kind is None:
+            try:
+                step, author = self.plugins.step(draft.use)
+            except PluginError as error:
+                self.note(draft.place, error.message, error.hint)
+                return None
+            kind = step.Options
+            rules = OfFilter if issubclass(step, Filter) else rules
+            rules = OfScorer if issubclass(step, Scorer) else rules
+        of_run = {name: draft.given[name] for name in _names(rules) & draft.given.keys() if step}
+        own = {name: value for name, value in draft.given.items() if name not in of_run}
+        also = _names(rules) if step else set()
+        options = self.fields(draft.place, own, kind, also=also)
+        ruled = self.fields(draft.place, of_run, rules)
+        if not isinstance(options, Options) or not isinstance(ruled, OfAny):
+            return None
+        return Entry(
+            use=draft.use, id=draft.id, options=options, rules=ruled, step=step, author=author
+        )
+
+    def fields(
+        self, place: str, given: Mapping[str, Any], kind: type[Struct], also: set[str] | None = None
+    ) -> object:
+        """Check each option by itself, and then all together; None where one is wrong."""
+        known = {field.encode_name: field for field in structs.fields(kind)}
+        before = len(self.mistakes)
+        for name in given:
+            if name not in known:
+                hint = _meant(name, {*known, *(also or ())})
+                self.note(place, f"unknown option `{name}`", hint)
+            else:
+                self.value(place, name, given[name], known[name].type)
+        for name, field in known.items():
+            is_needed = field.default is NODEFAULT and field.default_factory is NODEFAULT
+            if is_needed and name not in given:
+                self.note(place, f"no option `{name}`, which has no default")
+        if len(self.mistakes) > before:
+            return None
+        return self.value(place, "options", given, kind)
+
+
+class _Draft(Struct):
+    """A step of which only the name is known."""
+
+    order: int
+    use: str
+    id: str
+    place: str
+    given: dict[str, Any]
+
+
+def _names(kind: type[Struct]) -> set[str]:
+    return {field.encode_name for field in structs.fields(kind)}
+
+
+def _parsed(value: str) -> object:
+    """Read a value as TOML does, or else as a bare word."""
+    try:
+        return tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return value
+
+
+def _meant(name: str, known: Mapping[str, object] | set[str]) -> str | None:
+    meant = get_close_matches(name, sorted(known), n=1)
+    return f"did you mean `{meant[0]}`?" if meant else None
