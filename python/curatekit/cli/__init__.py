@@ -17,6 +17,7 @@ import click
 
 from curatekit import __version__
 from curatekit.cli.dedup import dedup
+from curatekit.cli.new_plugin import new_plugin
 from curatekit.cli.plugins import plugins
 from curatekit.cli.show import show
 from curatekit.errors import CurateError, DataError
@@ -47,6 +48,7 @@ def curatekit() -> None:
 curatekit.add_command(dedup)
 curatekit.add_command(show)
 curatekit.add_command(plugins)
+curatekit.add_command(new_plugin)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
