@@ -75,20 +75,20 @@ BUGS = (
     Bug(
         "the rest is what half of a family does not say",
         "consensus.rs",
-        "count as usize >= self.enough",
-        "count as usize * 2 > self.size",
+        "(count as usize) < self.enough",
+        "count as usize * 2 <= self.size",
     ),
     Bug(
         "a difference that enough others share is no difference",
         "consensus.rs",
-        "rest.shared + texts.united - texts.shared",
-        "rest.united",
+        "rest.shared + different;",
+        "rest.united + 0 * different;",
     ),
     Bug(
         "the last words of a text weigh less than others",
         "consensus.rs",
-        "shingles.extend(ngrams(&last, ngram, group.salt));",
-        "",
+        "[first, last].concat()",
+        "[first, last][..1].concat()",
     ),
     Bug(
         "texts are linked at the threshold",

@@ -82,7 +82,8 @@ impl Consensus {
             tokens.extend([START; ORDER]);
             tokens.extend_from_slice(&group.tokens);
             tokens.push(END);
-            shingles.extend(framed(group, ngram));
+            shingles.extend_from_slice(&group.shingles);
+            shingles.extend(borders(group, ngram));
         }
         let size = starts.len();
         let enough = 3.max((size / 2).min(10));
@@ -219,8 +220,10 @@ impl Consensus {
         if !rest.reaches(threshold_millis) {
             return false;
         }
-        let texts = Overlap::of(&framed(row, self.ngram), &framed(earlier, self.ngram));
-        let united = rest.shared + texts.united - texts.shared;
+        let inside = Overlap::of(&row.shingles, &earlier.shingles);
+        let around = Overlap::of(&borders(row, self.ngram), &borders(earlier, self.ngram));
+        let different = inside.united - inside.shared + around.united - around.shared;
+        let united = rest.shared + different;
         Overlap { united, ..rest }.reaches(threshold_millis)
     }
 
@@ -232,13 +235,16 @@ impl Consensus {
         }
         drop(rests);
         let mut shared = self.shared.iter().copied().peekable();
-        let mut is_shared = |shingle: u64| {
-            while shared.next_if(|&(other, _)| other < shingle).is_some() {}
-            let known = shared.peek();
-            known.is_some_and(|&(other, count)| other == shingle && count as usize >= self.enough)
+        let mut is_rest = |shingle: &u64| {
+            while shared.next_if(|(other, _)| other < shingle).is_some() {}
+            let known = shared.peek().filter(|(other, _)| other == shingle);
+            known.is_none_or(|&(_, count)| (count as usize) < self.enough)
         };
-        let all = framed(group, self.ngram).into_iter();
-        let rest: Arc<[u64]> = all.filter(|&shingle| !is_shared(shingle)).collect();
+        let mut all = group.shingles.clone();
+        all.extend(borders(group, self.ngram));
+        all.sort_unstable();
+        all.retain(|shingle| is_rest(shingle));
+        let rest: Arc<[u64]> = all.into();
         let mut rests = self.rests.write().unwrap_or_else(PoisonError::into_inner);
         if rests.len() >= RESTS {
             rests.clear();
@@ -248,24 +254,25 @@ impl Consensus {
     }
 }
 
-/// The shingles of a text with those that reach over its borders, so that its first and last tokens
-/// stand in as many as others do; sorted.
-fn framed(group: &Group, ngram: usize) -> Vec<u64> {
+/// The shingles that reach over the borders of a text, so that its first and last tokens stand in as
+/// many as others do; sorted, each once, and none of them inside of any text.
+fn borders(group: &Group, ngram: usize) -> Vec<u64> {
     let (tokens, edge) = (&group.tokens[..], ngram - 1);
-    let (starts, ends) = (vec![START; edge], vec![END; edge]);
-    let mut shingles = group.shingles.clone();
-    if tokens.len() < edge {
-        let all = [&starts, tokens, &ends].concat();
-        shingles.extend(ngrams(&all, ngram, group.salt));
-    } else if edge > 0 {
-        let first = [&starts, &tokens[..edge]].concat();
-        let last = [&tokens[tokens.len() - edge..], &ends].concat();
-        shingles.extend(ngrams(&first, ngram, group.salt));
-        shingles.extend(ngrams(&last, ngram, group.salt));
+    if edge == 0 {
+        return Vec::new();
     }
-    shingles.sort_unstable();
-    shingles.dedup();
-    shingles
+    let (starts, ends) = (vec![START; edge], vec![END; edge]);
+    let grams =
+        |tokens: &[&[u64]]| -> Vec<u64> { ngrams(&tokens.concat(), ngram, group.salt).collect() };
+    let mut borders = if tokens.len() < edge {
+        grams(&[&starts, tokens, &ends])
+    } else {
+        let first = grams(&[&starts, &tokens[..edge]]);
+        let last = grams(&[&tokens[tokens.len() - edge..], &ends]);
+        [first, last].concat()
+    };
+    borders.sort_unstable();
+    borders
 }
 
 /// The difference that keeps two alike texts of one role apart, if any; and how many of their hunks
