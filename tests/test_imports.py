@@ -16,7 +16,8 @@ PACKAGE = ROOT / "python" / "curatekit"
 DRAWING = """
     errors ← output ← inputs ← dedup, records
     formats ← settings, _native ← dedup ← run
-    settings, _native ← records ← steps ← hookspecs ← plugins ← recipe, cli, testing ← scaffold
+    settings, _native ← records ← steps ← hookspecs, options ← plugins
+    plugins ← recipe, cli, testing ← scaffold
     settings, _native ← notices ← report ← brakes
     evidence ← report, folder
     output, _native ← folder ← brakes ← run ← cli

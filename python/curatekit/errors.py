@@ -4,6 +4,16 @@ A missing input is `FileNotFoundError`, and output that cannot be written is `OS
 everywhere in Python.
 """
 
+from collections.abc import Iterable
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """Make a hint of the known name that is most like a wrong one, if one is like it."""
+    from difflib import get_close_matches  # noqa: PLC0415 (slow, and most names are right)
+
+    meant = get_close_matches(name, sorted(known), n=1)
+    return f"did you mean `{meant[0]}`?" if meant else None
+
 
 class CurateError(Exception):
     """What was asked for cannot be done; the base of every error of curatekit.

@@ -4,7 +4,6 @@ A plugin is an entry point of the group `curatekit`, whose name is what recipes 
 our own: pluggy's drops the second of two equal names in silence, and one broken import ends it.
 """
 
-import difflib
 import importlib
 import importlib.util
 import logging
@@ -16,16 +15,15 @@ from contextlib import redirect_stdout
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from inspect import isabstract, isclass, isroutine
-from math import isfinite
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pluggy
-from msgspec import NODEFAULT, Struct, json, structs
+from msgspec import Struct
 
 from curatekit import hookspecs
-from curatekit.errors import PluginError
+from curatekit.errors import PluginError, did_you_mean
+from curatekit.options import described
 from curatekit.steps import KINDS, NAME, Author, Filter, Options, Scorer, Selector, Step
 
 GROUP = "curatekit"
@@ -38,17 +36,6 @@ COLUMN = re.compile(r"[a-z][\w.-]*")
 """What columns are called."""
 MOST_REASONS = 255
 """They have codes from 1 on, of one byte."""
-
-_LIMITS = {
-    "minimum": "at least",
-    "exclusiveMinimum": "above",
-    "maximum": "at most",
-    "exclusiveMaximum": "below",
-    "multipleOf": "a multiple of",
-    "minLength": "of length at least",
-    "maxLength": "of length at most",
-    "pattern": "like",
-}
 _log = logging.getLogger("curatekit")
 
 
@@ -108,7 +95,7 @@ class Plugins:
         if name not in plugin.steps:
             known = [full.partition(".")[2] for full in plugin.steps]
             names = f"it has `{'`, `'.join(known)}`" if known else "it has none"
-            hint = _meant(rest, known) or names
+            hint = did_you_mean(rest, known) or names
             raise PluginError(plugin.title, f"{plugin.title} has no step `{rest}`", hint)
         return plugin.steps[name], Author(step=name, plugin=plugin.title)
 
@@ -120,7 +107,9 @@ class Plugins:
         known = [name for name in vars(hookspecs) if name.startswith(("register_", "on_"))]
         for hook in _hooks(module):
             if hook not in known:
-                raise _RefusedError(f"implements `{hook}`, which is no hook", _meant(hook, known))
+                raise _RefusedError(
+                    f"implements `{hook}`, which is no hook", did_you_mean(hook, known)
+                )
             plugin.hooks.append(hook)
         others = self.manager.get_plugins()
         self.manager.register(module, plugin.name)
@@ -132,9 +121,8 @@ class Plugins:
         others = os.environ.get(CHOICE)
         if others is not None:
             return f"{CHOICE} names the plugins to load: `{others}`"
-        meant = difflib.get_close_matches(topic, self.found, n=1)
-        if meant:
-            return f"did you mean `{meant[0]}`?"
+        if meant := did_you_mean(topic, self.found):
+            return meant
         if not NAME.fullmatch(topic):
             return None
         return f"`pip install curatekit-{topic}` would install it, by the rule for names"
@@ -330,63 +318,3 @@ def _is_range(limits: object) -> bool:
         case (int() | float() as least, int() | float() as most):
             return least <= most
     return False
-
-
-class Described(Struct, frozen=True):
-    """One option of a step, as a person reads it."""
-
-    name: str
-    type: str
-    default: str | None
-    """As JSON; None for an option that has to be given."""
-    words: str
-
-
-def described(options: type[Options]) -> list[Described]:
-    """Tell the options of a step, in the order of their class."""
-    references, components = json.schema_components([options], ref_template="{name}")
-    schemas = components[references[0]["$ref"]]["properties"]
-    found = []
-    for field in structs.fields(options):
-        default = field.default
-        if field.default_factory is not NODEFAULT:
-            default = field.default_factory()
-        schema = schemas[field.encode_name]
-        spelled = None if default is NODEFAULT else _as_json(default)
-        words = str(schema.get("description", ""))
-        found.append(Described(field.encode_name, _type(schema, components), spelled, words))
-    return found
-
-
-def in_words(kind: object) -> str:
-    """Say which values a type lets pass, as in `integer, at least 0`."""
-    (schema,), components = json.schema_components([kind], ref_template="{name}")
-    return _type(schema, components)
-
-
-def _type(schema: Mapping[str, Any], components: Mapping[str, Any]) -> str:
-    """Say in words what a JSON schema lets pass."""
-    if "$ref" in schema:
-        return _type(components[schema["$ref"]], components)
-    if "anyOf" in schema:
-        return " or ".join(_type(one, components) for one in schema["anyOf"])
-    if "enum" in schema:
-        return " or ".join(map(_as_json, schema["enum"]))
-    kind = str(schema.get("type", "any value"))
-    if kind == "array" and "prefixItems" in schema:
-        kind = f"array of {', '.join(_type(one, components) for one in schema['prefixItems'])}"
-    elif kind == "array" and schema.get("items"):
-        kind = f"array of {_type(schema['items'], components)}"
-    limits = [f"{words} {schema[key]}" for key, words in _LIMITS.items() if key in schema]
-    return ", ".join([kind, *limits])
-
-
-def _as_json(value: object) -> str:
-    if isinstance(value, float) and not isfinite(value):
-        return repr(value)  # JSON has no word for it, and TOML has
-    return json.encode(value).decode()
-
-
-def _meant(name: str, known: Iterable[str]) -> str | None:
-    meant = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean `{meant[0]}`?" if meant else None

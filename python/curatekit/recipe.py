@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from msgspec import NODEFAULT, Meta, Struct, ValidationError, convert, structs
 
-from curatekit.errors import CurateError, PluginError
-from curatekit.plugins import Plugins, in_words, load
+from curatekit.errors import CurateError, PluginError, did_you_mean
+from curatekit.options import in_words
+from curatekit.plugins import Plugins, load
 from curatekit.settings import WORDS, Alike, Numbers, Recall
 from curatekit.steps import NAME, Author, Filter, Options, Scorer, Step
 
@@ -208,7 +208,7 @@ class _Reader:
 
     def recipe(self, found: Mapping[str, Any], overrides: Sequence[str]) -> Recipe:
         for name in found.keys() - _HEAD.keys():
-            self.note("", f"unknown key `{name}`", _meant(name, _HEAD))
+            self.note("", f"unknown key `{name}`", did_you_mean(name, _HEAD))
         head = {
             name: self.value("", name, found[name], kind)
             for name, kind in _HEAD.items()
@@ -270,7 +270,9 @@ class _Reader:
             if not equals or not dot:
                 self.add(Mistake(f"`{given}` is not like `ID.option=value`"))
             elif one not in known:
-                self.add(Mistake(f"`{given}`: no step has the id `{one}`", _meant(one, known)))
+                self.add(
+                    Mistake(f"`{given}`: no step has the id `{one}`", did_you_mean(one, known))
+                )
             else:
                 known[one].given[option] = _parsed(value.strip())
 
@@ -280,7 +282,7 @@ class _Reader:
         rules: type[OfAny] = OfAny
         assert self.plugins is not None  # noqa: S101 (loaded before the first step)
         if kind is None and "." not in draft.use:
-            meant = _meant(draft.use, BUILT_IN) or "a plugin's step is `plugin.step`"
+            meant = did_you_mean(draft.use, BUILT_IN) or "a plugin's step is `plugin.step`"
             self.note(draft.place, "there is no such step", meant)
             return None
         if kind is None:
@@ -311,7 +313,7 @@ class _Reader:
         before = len(self.mistakes)
         for name in given:
             if name not in known:
-                hint = _meant(name, {*known, *(also or ())})
+                hint = did_you_mean(name, {*known, *(also or ())})
                 self.note(place, f"unknown option `{name}`", hint)
             else:
                 self.value(place, name, given[name], known[name].type)
@@ -344,8 +346,3 @@ def _parsed(value: str) -> object:
         return tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return value
-
-
-def _meant(name: str, known: Mapping[str, object] | set[str]) -> str | None:
-    meant = get_close_matches(name, sorted(known), n=1)
-    return f"did you mean `{meant[0]}`?" if meant else None

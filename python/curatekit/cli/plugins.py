@@ -56,7 +56,7 @@ def show_step(step: str) -> None:
     from rich.text import Text  # noqa: PLC0415
 
     from curatekit.cli.terminal import clean, console, say  # noqa: PLC0415
-    from curatekit.plugins import described  # noqa: PLC0415
+    from curatekit.options import described  # noqa: PLC0415
 
     kind, author = _load().step(step)
     to = console()
