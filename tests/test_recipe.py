@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from curatekit.errors import CurateError
-from curatekit.recipe import Brakes, OfFilter, RecipeError, read
+from curatekit.errors import CurateError, RecipeError
+from curatekit.recipe import Brakes, OfFilter, read
 
 GOOD = """
 input = ["data/*.jsonl", "more"]
@@ -76,6 +76,7 @@ def test_a_recipe_without_steps_is_one(path: Path) -> None:
 
 EXPECTED = """
 unknown key `inptu` [did you mean `input`?]
+unknown key `inputs` [did you mean `input`?]
 `output`: expected `str`, got `int` [string]
 `format`: invalid enum value 'chatt' ["alpaca" or "auto" or "chat" or "preference" or \
 "prompt-completion" or "record" or "sharegpt" or "text"]
@@ -100,6 +101,7 @@ brakes: unknown option `max_drop_shar` [did you mean `max_drop_share`?]
 def test_all_mistakes_are_told_at_once(path: Path) -> None:
     text = """
 inptu = ["a"]
+inputs = ["a"]
 output = 3
 format = "chatt"
 

@@ -288,6 +288,10 @@ def test_numbers_of_any_kind_are_numbers(dataset: Dataset) -> None:
     assert dataset.batch(np.array([3, 1], np.int8)).texts() == ["c3", "c1"]
     assert dataset.batch([]).texts() == []
     assert dataset.batch(np.array([1]))[np.int64(0)].row == 1  # type: ignore[call-overload]
+    rows = np.array([2, 5], np.uint64)
+    batch = dataset.batch(rows)
+    rows[0] = 7  # whose array it is may change it
+    assert batch.rows.tolist() == [2, 5]
     with pytest.raises(ValueError, match="1 row or more, not 0"):
         next(dataset.batches(0))
 

@@ -4,7 +4,8 @@ A missing input is `FileNotFoundError`, and output that cannot be written is `OS
 everywhere in Python.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
@@ -48,6 +49,33 @@ class DataError(CurateError):
         self.path = path
         self.line = line
         self.problem = problem
+
+
+class Mistake(NamedTuple):
+    """One thing that is wrong with a recipe."""
+
+    message: str
+    """Place and problem, in one line."""
+    hint: str | None = None
+
+
+class RecipeError(CurateError):
+    """A recipe cannot be carried out.
+
+    Attributes:
+        mistakes: All that is wrong with it, in the order of the file.
+    """
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        super().__init__("\n".join(one.message for one in mistakes), mistakes[0].hint)
+        self.args = (mistakes,)
+        self.mistakes = mistakes
+
+    def __str__(self) -> str:
+        lines = []
+        for one in self.mistakes:
+            lines += [one.message] + ([f"  hint: {one.hint}"] if one.hint else [])
+        return "\n".join(lines)
 
 
 class PluginError(CurateError):

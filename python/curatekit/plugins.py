@@ -30,8 +30,8 @@ GROUP = "curatekit"
 CHOICE = "CURATEKIT_PLUGINS"
 """Environment variable: the plugins to load, by name or distribution, with commas between them."""
 
-FILE_NAME = re.compile("[a-z][a-z0-9]*([-_][a-z0-9]+)*")
-"""What plugins are called; a file's name has no hyphens."""
+PLUGIN_NAME = re.compile("[a-z][a-z0-9]*([-_][a-z0-9]+)*")
+"""What plugins are called; the stem of a file may have underscores."""
 COLUMN = re.compile(r"[a-z][\w.-]*")
 """What columns are called."""
 MOST_REASONS = 255
@@ -99,24 +99,6 @@ class Plugins:
             raise PluginError(plugin.title, f"{plugin.title} has no step `{rest}`", hint)
         return plugin.steps[name], Author(step=name, plugin=plugin.title)
 
-    def add(self, plugin: Plugin, module: object) -> None:
-        """Take in what a plugin's module registers."""
-        if not isinstance(module, ModuleType):
-            raise _RefusedError("has an entry point that is no module")
-        _check_version(module)
-        known = [name for name in vars(hookspecs) if name.startswith(("register_", "on_"))]
-        for hook in _hooks(module):
-            if hook not in known:
-                raise _RefusedError(
-                    f"implements `{hook}`, which is no hook", did_you_mean(hook, known)
-                )
-            plugin.hooks.append(hook)
-        others = self.manager.get_plugins()
-        self.manager.register(module, plugin.name)
-        register = self.manager.subset_hook_caller("register_steps", others)
-        for steps in register():
-            plugin.steps.update(_named(plugin.name, steps))
-
     def _missing(self, topic: str) -> str | None:
         others = os.environ.get(CHOICE)
         if others is not None:
@@ -167,10 +149,10 @@ def _itself(module: ModuleType) -> ModuleType:
 def _load(plugins: Plugins, plugin: Plugin, importing: Callable[[], object]) -> None:
     plugins.found[plugin.name] = plugin
     try:
-        if not FILE_NAME.fullmatch(plugin.name):
+        if not PLUGIN_NAME.fullmatch(plugin.name):
             raise _RefusedError(f"has the name {plugin.name!r}", "names are like `quality`")  # noqa: TRY301 (one way out)
         with redirect_stdout(sys.stderr):  # where a run may write its result
-            plugins.add(plugin, importing())
+            _take(plugins, plugin, importing())
     except KeyboardInterrupt:
         raise
     except _RefusedError as error:
@@ -182,6 +164,23 @@ def _load(plugins: Plugins, plugin: Plugin, importing: Callable[[], object]) -> 
         if plugins.manager.has_plugin(plugin.name):
             plugins.manager.unregister(name=plugin.name)
         _log.warning("%s: %s", plugin.title, plugin.problem)
+
+
+def _take(plugins: Plugins, plugin: Plugin, module: object) -> None:
+    """Take in what a plugin's module registers."""
+    if not isinstance(module, ModuleType):
+        raise _RefusedError("has an entry point that is no module")
+    _check_version(module)
+    known = [name for name in vars(hookspecs) if name.startswith(("register_", "on_"))]
+    for hook in _hooks(module):
+        if hook not in known:
+            raise _RefusedError(f"implements `{hook}`, which is no hook", did_you_mean(hook, known))
+        plugin.hooks.append(hook)
+    others = plugins.manager.get_plugins()
+    plugins.manager.register(module, plugin.name)
+    register = plugins.manager.subset_hook_caller("register_steps", others)
+    for steps in register():
+        plugin.steps.update(_named(plugin.name, steps))
 
 
 def _spelled(error: BaseException) -> str:

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 
 from msgspec import NODEFAULT, Meta, Struct, ValidationError, convert, structs
 
-from curatekit.errors import CurateError, PluginError, did_you_mean
+from curatekit.errors import Mistake, PluginError, RecipeError, did_you_mean
 from curatekit.options import in_words
 from curatekit.plugins import Plugins, load
-from curatekit.settings import WORDS, Alike, Numbers, Recall
+from curatekit.settings import KEEP, LIMITS, WORDS, Alike, Numbers, Recall
 from curatekit.steps import NAME, Author, Filter, Options, Scorer, Step
 
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -26,9 +26,7 @@ class ExactDedup(Options):
 
     on: Annotated[tuple[str, ...], Meta(description="Roles compared; none is all.")] = ()
     also: Annotated[tuple[str, ...], Meta(description="Further fields compared.")] = ()
-    keep: Annotated[
-        str, Meta(pattern="^(first|longest|best:.+)$", description="Which of two stays.")
-    ] = "first"
+    keep: Annotated[str, Meta(pattern=KEEP, description="Which of two stays.")] = "first"
 
 
 class NearDedup(ExactDedup):
@@ -36,7 +34,8 @@ class NearDedup(ExactDedup):
 
     threshold: Annotated[float, Meta(gt=0, le=1, description="Least similarity.")] = 0.8
     ngram: Annotated[
-        Annotated[int, Meta(ge=1, le=1000)] | None, Meta(description="Words of a shingle.")
+        Annotated[int, Meta(ge=LIMITS["ngram"][0], le=LIMITS["ngram"][1])] | None,
+        Meta(description="Words of a shingle."),
     ] = None
     alike: Annotated[Alike | None, Meta(description="Where the threshold must be reached.")] = None
     numbers: Annotated[Numbers | None, Meta(description="What different numbers do.")] = None
@@ -114,33 +113,6 @@ class Recipe(Struct, frozen=True, kw_only=True):
     brakes: Brakes = Brakes()
 
 
-class Mistake(Struct, frozen=True):
-    """One thing that is wrong with a recipe."""
-
-    message: str
-    """Place and problem, in one line."""
-    hint: str | None = None
-
-
-class RecipeError(CurateError):
-    """A recipe cannot be carried out.
-
-    Attributes:
-        mistakes: All that is wrong with it, in the order of the file.
-    """
-
-    def __init__(self, mistakes: Sequence[Mistake]) -> None:
-        super().__init__("\n".join(one.message for one in mistakes), mistakes[0].hint)
-        self.args = (mistakes,)
-        self.mistakes = mistakes
-
-    def __str__(self) -> str:
-        lines = []
-        for one in self.mistakes:
-            lines += [one.message] + ([f"  hint: {one.hint}"] if one.hint else [])
-        return "\n".join(lines)
-
-
 _HEAD = {
     "input": tuple[str, ...],
     "output": str,
@@ -172,8 +144,8 @@ def read(
         found = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError([Mistake(f"{path}: {error}")]) from error
-    reader = _Reader(str(path), plugins)
-    recipe = reader.recipe(found, overrides)
+    reader = _Reader(str(path))
+    recipe = reader.recipe(found, overrides, plugins)
     if reader.mistakes:
         reader.mistakes.sort(key=lambda mistake: mistake[0])
         raise RecipeError([mistake for _, mistake in reader.mistakes])
@@ -183,9 +155,8 @@ def read(
 class _Reader:
     """Reads one recipe, and notes all mistakes."""
 
-    def __init__(self, path: str, plugins: Plugins | None) -> None:
+    def __init__(self, path: str) -> None:
         self.path = path
-        self.plugins = plugins
         self.mistakes: list[tuple[int, Mistake]] = []
         """With the place of the step; -1 is before them all."""
         self.order = -1
@@ -206,9 +177,12 @@ class _Reader:
             self.note(place, f"`{at}`: {problem[:1].lower()}{problem[1:]}", in_words(kind))
             return None
 
-    def recipe(self, found: Mapping[str, Any], overrides: Sequence[str]) -> Recipe:
-        for name in found.keys() - _HEAD.keys():
-            self.note("", f"unknown key `{name}`", did_you_mean(name, _HEAD))
+    def recipe(
+        self, found: Mapping[str, Any], overrides: Sequence[str], plugins: Plugins | None
+    ) -> Recipe:
+        for name in found:
+            if name not in _HEAD:
+                self.note("", f"unknown key `{name}`", did_you_mean(name, _HEAD))
         head = {
             name: self.value("", name, found[name], kind)
             for name, kind in _HEAD.items()
@@ -219,14 +193,14 @@ class _Reader:
                 self.note("", f"no key `{name}`")
         files: Any = head.get("plugins") or ()
         try:
-            self.plugins = self.plugins or load([Path(file) for file in files])
+            plugins = plugins or load([Path(file) for file in files])
         except PluginError as error:
             self.note("", error.message, error.hint)
-            self.plugins = Plugins()
+            plugins = Plugins()
         steps: Any = head.get("step") or ()
         drafts = [self.draft(at, dict(step)) for at, step in enumerate(steps)]
         self.override([draft for draft in drafts if draft is not None], overrides)
-        entries = [self.entry(draft) for draft in drafts if draft is not None]
+        entries = [self.entry(draft, plugins) for draft in drafts if draft is not None]
         self.order = len(drafts)
         stops: Any = head.get("brakes") or {}
         brakes = self.fields("brakes: ", stops, Brakes)
@@ -276,28 +250,28 @@ class _Reader:
             else:
                 known[one].given[option] = _parsed(value.strip())
 
-    def entry(self, draft: _Draft) -> Entry | None:
+    def entry(self, draft: _Draft, plugins: Plugins) -> Entry | None:
+        """Check the options of a step, and what is said of how the run treats it."""
         self.order = draft.order
         step, author, kind = None, None, BUILT_IN.get(draft.use)
         rules: type[OfAny] = OfAny
-        assert self.plugins is not None  # noqa: S101 (loaded before the first step)
         if kind is None and "." not in draft.use:
             meant = did_you_mean(draft.use, BUILT_IN) or "a plugin's step is `plugin.step`"
             self.note(draft.place, "there is no such step", meant)
             return None
         if kind is None:
             try:
-                step, author = self.plugins.step(draft.use)
+                step, author = plugins.step(draft.use)
             except PluginError as error:
                 self.note(draft.place, error.message, error.hint)
                 return None
             kind = step.Options
             rules = OfFilter if issubclass(step, Filter) else rules
             rules = OfScorer if issubclass(step, Scorer) else rules
-        of_run = {name: draft.given[name] for name in _names(rules) & draft.given.keys() if step}
-        own = {name: value for name, value in draft.given.items() if name not in of_run}
-        also = _names(rules) if step else set()
-        options = self.fields(draft.place, own, kind, also=also)
+        known = {field.encode_name for field in structs.fields(rules)} if step else set()
+        of_run = {name: value for name, value in draft.given.items() if name in known}
+        own = {name: value for name, value in draft.given.items() if name not in known}
+        options = self.fields(draft.place, own, kind, also=known)
         ruled = self.fields(draft.place, of_run, rules)
         if not isinstance(options, Options) or not isinstance(ruled, OfAny):
             return None
@@ -334,10 +308,6 @@ class _Draft(Struct):
     id: str
     place: str
     given: dict[str, Any]
-
-
-def _names(kind: type[Struct]) -> set[str]:
-    return {field.encode_name for field in structs.fields(kind)}
 
 
 def _parsed(value: str) -> object:

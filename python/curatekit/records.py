@@ -227,9 +227,10 @@ def _kind(of: object) -> str:
 
 
 def _frozen(column: NDArray[Any]) -> NDArray[Any]:
-    """Make an array that nobody can change for the others."""
-    column.flags.writeable = False
-    return column
+    """Give an array through which nobody can change it for the others."""
+    view = column.view()
+    view.flags.writeable = False
+    return view
 
 
 class Dataset:

@@ -17,6 +17,8 @@ OnError = Literal["quarantine", "stop"]
 Io = Literal["map", "read"]
 
 _UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+KEEP = r"^(first|longest|best:[\s\S]+)$"
+"""What `keep` may be."""
 LIMITS = {
     "threshold_millis": (1, 1000),
     "max_drop_millis": (0, 1000),
@@ -77,7 +79,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             word = getattr(self, name)
             if word is not None and word not in words:
                 raise ValueError(f"`{name}` must be one of {', '.join(words)}, not `{word}`")
-        if self.keep not in ("first", "longest") and not re.match("best:.", self.keep, re.DOTALL):
+        if not re.match(KEEP, self.keep):
             raise ValueError(f"`keep` must be first, longest or best:FIELD, not `{self.keep}`")
         for name in (*self.on, *self.also, self.field or "", self.label or "", self.keep):
             try:

@@ -83,9 +83,8 @@ def batches(format: Format | None = None, *, max_size: int = 6) -> st.SearchStra
     """Give batches of records of one layout; None is any of them. A batch may be empty."""
 
     def of(format: Format) -> st.SearchStrategy[Batch]:
-        # Spelled in ASCII, since half a surrogate pair has no other spelling.
-        lines = objects(format).map(lambda one: json.dumps(one).encode())
-        return st.lists(lines, max_size=max_size).map(lambda rows: Batch.of(rows, format))
+        records = st.lists(objects(format), max_size=max_size)
+        return records.map(lambda records: Batch.of(records, format))
 
     if format is not None:
         return of(format)

@@ -41,7 +41,7 @@ pub(crate) struct Consensus {
     starts: Vec<u32>,
     /// Every place in `tokens` but those of starts, sorted by the token before it.
     places: Vec<(u64, u32)>,
-    /// Shingles that half of the members or enough of them have, sorted, and how many do.
+    /// Shingles that more than half of the members or enough of them have, sorted, and how many do.
     shared: Vec<(u64, u32)>,
     /// Of contexts that were asked for: how many members have it, and the tokens with which nearly
     /// all of them go on.

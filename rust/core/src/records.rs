@@ -22,7 +22,6 @@ use crate::json::{quoted, validate};
 use crate::parts::{Parts, Selection};
 use crate::stats::Statistics;
 use crate::value::{Value, has_lone_surrogate};
-use crate::watch::Watch;
 
 /// Some rows of a dataset, and where their texts stand.
 #[derive(Debug, Default)]
@@ -48,15 +47,14 @@ impl Corpus {
     /// Rows of the inputs, in any order.
     ///
     /// # Errors
-    /// An input changed since it was opened, or the caller asked to stop.
+    /// An input changed since it was opened.
     ///
     /// # Panics
     /// There is no such row.
-    pub fn block(&self, rows: &[usize], watch: &Watch) -> Result<Block> {
+    pub fn block(&self, rows: &[usize]) -> Result<Block> {
         let mut block = Block::new();
         let mut shards = BTreeSet::new();
         for &row in rows {
-            watch.check()?;
             let shard = self.rows.shard_index(row);
             let layout = &self.layouts[shard];
             if shards.insert(shard) {
@@ -186,6 +184,18 @@ impl Block {
     pub fn text(&self, text: usize) -> Cow<'_, [u8]> {
         let value = Value::trusted(&self.bytes[self.texts[text].span.clone()]);
         value.text().expect("only strings are texts")
+    }
+
+    /// What a row says, or one role in it, with a blank line between two texts.
+    ///
+    /// # Panics
+    /// There is no such row in the block.
+    #[must_use]
+    pub fn said(&self, at: usize, role: Option<&str>) -> Vec<u8> {
+        let is_asked = |&text: &usize| role.is_none_or(|role| **self.role(text) == *role);
+        let texts = self.texts_of(at).filter(is_asked);
+        let texts: Vec<_> = texts.map(|text| self.text(text)).collect();
+        texts.join(&b"\n\n"[..])
     }
 
     /// For each row the sums over its texts.

@@ -1,4 +1,4 @@
-//! Statistics of a text that filters ask for again and again, in one pass.
+//! Statistics of a text that filters ask for again and again, counted together.
 //!
 //! Scalars are told apart by the frozen classes of [`crate::unicode`], so that a count is the same on
 //! every machine and for ever. Every scalar is a letter, a mark, a digit, white space or a symbol.

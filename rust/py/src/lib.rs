@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use curatekit_core as core;
 use numpy::{IntoPyArray, PyArray1};
-use pyo3::exceptions::{PyIndexError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::arguments::{FormatArgument, Words};
@@ -52,11 +52,7 @@ impl Decided {
     }
 
     fn place(&self, row: usize) -> PyResult<(String, u64)> {
-        if row >= self.0.state.len() {
-            return Err(PyIndexError::new_err(format!("there is no row {row}")));
-        }
-        let (path, line) = self.0.corpus.place(row);
-        Ok((path.to_string_lossy().into_owned(), line))
+        records::place(&self.0.corpus, row)
     }
 
     fn families(&self) -> Vec<Family> {

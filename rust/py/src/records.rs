@@ -13,9 +13,6 @@ use crate::arguments::{Copy, FormatArgument, Words};
 use crate::failure::to_python;
 use crate::waiting::watched;
 
-/// Between two texts of one row.
-const BLANK_LINE: &[u8] = b"\n\n";
-
 /// Opened inputs.
 #[pyclass(frozen, module = "curatekit._native")]
 pub struct Dataset(core::Corpus);
@@ -64,28 +61,31 @@ impl Dataset {
     }
 
     fn place(&self, row: usize) -> PyResult<(String, u64)> {
-        self.check(row)?;
-        let (path, line) = self.0.place(row);
-        Ok((path.to_string_lossy().into_owned(), line))
+        place(&self.0, row)
     }
 
     #[allow(clippy::needless_pass_by_value)] // extracted from Python
     fn block(&self, py: Python, rows: PyReadonlyArray1<u64>) -> PyResult<Block> {
         let rows: Vec<usize> = rows.as_array().iter().map(|&row| row as usize).collect();
-        rows.iter().try_for_each(|&row| self.check(row))?;
-        py.detach(|| self.0.block(&rows, &core::Watch::default()))
+        rows.iter().try_for_each(|&row| check(&self.0, row))?;
+        py.detach(|| self.0.block(&rows))
             .map(Block)
             .map_err(to_python)
     }
 }
 
-impl Dataset {
-    fn check(&self, row: usize) -> PyResult<()> {
-        if row < self.0.rows.len() {
-            return Ok(());
-        }
-        Err(PyIndexError::new_err(format!("there is no row {row}")))
+/// The path of a row's file as given, and the row's line in it.
+pub fn place(corpus: &core::Corpus, row: usize) -> PyResult<(String, u64)> {
+    check(corpus, row)?;
+    let (path, line) = corpus.place(row);
+    Ok((path.to_string_lossy().into_owned(), line))
+}
+
+fn check(corpus: &core::Corpus, row: usize) -> PyResult<()> {
+    if row < corpus.rows.len() {
+        return Ok(());
     }
+    Err(PyIndexError::new_err(format!("there is no row {row}")))
 }
 
 /// Some rows, and where their texts stand.
@@ -124,13 +124,8 @@ impl Block {
         py: Python<'py>,
         role: Option<&str>,
     ) -> PyResult<Vec<Bound<'py, PyString>>> {
-        let is_asked = |&text: &usize| role.is_none_or(|role| **self.0.role(text) == *role);
-        let of_row = |at: usize| {
-            let texts = self.0.texts_of(at).filter(is_asked);
-            let texts: Vec<_> = texts.map(|text| self.0.text(text)).collect();
-            string(py, &texts.join(BLANK_LINE))
-        };
-        (0..self.0.len()).map(of_row).collect()
+        let rows = 0..self.0.len();
+        rows.map(|at| string(py, &self.0.said(at, role))).collect()
     }
 
     fn parts<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyString>>> {
