@@ -17,10 +17,19 @@ DRAWING = """
     errors ← output ← inputs ← dedup, records
     formats ← settings, _native ← dedup ← run
     settings, _native ← records ← steps ← hookspecs, options ← plugins
+    backends ← steps
+    steps ← built_in ← recipe
     plugins ← recipe, cli, testing ← scaffold
+    built_in, plugins ← worker ← crew ← stages ← curate ← cli
+    output, steps ← fates ← stages
+    recipe ← recipe_schema ← cli
+    recipe ← stages
     settings, _native ← notices ← report ← brakes
+    report ← gauge ← run, curate
+    report ← recipe_report ← curate
     evidence ← report, folder
-    output, _native ← folder ← brakes ← run ← cli
+    recipe ← brakes
+    output, _native ← folder ← brakes ← run, curate ← cli
     errors, dedup, records, run ← __init__ ← cli ← __main__
 """
 HEAPS = ("utils", "util", "common", "helpers", "base", "manager", "api", "registry", "logging")

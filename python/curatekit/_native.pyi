@@ -16,9 +16,11 @@ from curatekit.formats import Format
 
 __all__ = [
     "UNICODE_VERSION",
+    "WHEREABOUTS",
     "Block",
     "Dataset",
     "Decided",
+    "Files",
     "__version__",
     "decide",
     "guard_maps",
@@ -29,6 +31,9 @@ __version__: str
 """Version of the core."""
 UNICODE_VERSION: str
 """Unicode version of the frozen tables that decide lower case and word classes."""
+
+WHEREABOUTS: int
+"""Bytes that tell where a row stands."""
 
 @type_check_only
 class Progress(Protocol):
@@ -194,7 +199,10 @@ class Decided:
         rows alone.
         """
     def state(self) -> NDArray[np.uint8]:
-        """0 kept, 1 removed as exact duplicate, 2 as near-duplicate, 3 quarantined; `(rows,)`."""
+        """0 kept, 1 removed as exact duplicate, 2 as near-duplicate, 3 quarantined; `(rows,)`.
+
+        4 is a row that was not among those compared.
+        """
     def witness(self) -> NDArray[np.uint64]:
         """The kept row that stands for this one, itself where it was not removed; `(rows,)`."""
     def shared(self) -> NDArray[np.uint32]:
@@ -209,9 +217,23 @@ class Decided:
             DataError: An input changed since it was opened; nothing written can be trusted.
         """
 
+    def write_removals(
+        self, path: str | PathLike[str], *, progress: Progress | None = None
+    ) -> None:
+        """Write a line for each removed row, in row order, as `Dataset.write_decisions` reads it.
+
+        Raises:
+            OSError: The file cannot be written.
+            DataError: An input changed since it was opened.
+        """
+
 @final
 class Dataset:
-    """Opened inputs. Holds them mapped until it is dropped."""
+    """Opened inputs. Holds them mapped until it is dropped.
+
+    Rows may be rewritten, and rows may be made of others; a dataset with such rows is another one,
+    which shares the maps of the first. Numbers of rows stay; made rows come after all others.
+    """
 
     def __new__(
         cls,
@@ -250,6 +272,131 @@ class Dataset:
             IndexError: There is no such row.
             DataError: An input changed since it was opened.
         """
+    def offset(self, row: int) -> int:
+        """Tell where in its decompressed file a row begins.
+
+        Raises:
+            IndexError: There is no such row.
+        """
+    def shards(self) -> list[tuple[str, str, int, int]]:
+        """For each input its path as given, its layout, its first row, and how many it has."""
+    def bytes_read(self) -> int:
+        """Bytes of all inputs, decompressed."""
+    def problems(
+        self, rows: NDArray[np.uint64], threads: int, progress: Progress | None
+    ) -> list[tuple[int, str, str]]:
+        """Validate rows; those that cannot be judged, in the order given: row, reason, message.
+
+        Raises:
+            IndexError: There is no such row.
+            DataError: An input is broken as a whole, or changed.
+        """
+    def descriptors(self) -> list[tuple[str, int, str, str]]:
+        """What `Files` maps: for each input its path, a descriptor, its framing and its layout."""
+    def spool_descriptor(self) -> int | None:
+        """The descriptor of the spool of rewritten and made rows; None while there is none."""
+    def whereabouts(self, rows: NDArray[np.uint64]) -> bytes:
+        """Tell where rows stand, `WHEREABOUTS` bytes for each, for `Files.block`.
+
+        Raises:
+            IndexError: There is no such row.
+        """
+    def later(
+        self,
+        spool: str | PathLike[str],
+        rewritten: NDArray[np.uint64],
+        made: NDArray[np.uint64],
+    ) -> Dataset:
+        """Give the dataset in which some rows stand in a spool.
+
+        Args:
+            spool: The file; what was written to it before must still be there.
+            rewritten: Rows, where each begins in the spool, and its bytes; `(n, 3)`.
+            made: The same for new rows, with the row that each was made from; `(m, 3)`.
+
+        Raises:
+            IndexError: There is no such row.
+            OSError: The spool cannot be read.
+        """
+    def copy(
+        self,
+        rows: NDArray[np.uint64],
+        path: str | PathLike[str],
+        *,
+        original: bool,
+        progress: Progress | None,
+    ) -> tuple[int, int, str]:
+        """Write rows to a new file, in the order given, as they are now or as they were read.
+
+        Returns:
+            Lines, bytes, and the xxh3-128 of these in hexadecimal.
+
+        Raises:
+            IndexError: There is no such row.
+            OSError: The file cannot be written.
+            DataError: An input changed since it was opened.
+        """
+    def write_decisions(
+        self, lives: Sequence[tuple[str, str | PathLike[str]]], path: str | PathLike[str]
+    ) -> int:
+        """Merge what steps did to rows into one file, a line for each row; returns how many.
+
+        Args:
+            lives: For each step, in order, its name and a file of its events, in row order.
+            path: The file to write.
+
+        Raises:
+            OSError: A file cannot be read or written.
+            DataError: A line is no event.
+        """
+    def decide(
+        self,
+        present: NDArray[np.bool_],
+        *,
+        also: Sequence[str],
+        on: Sequence[str],
+        method: Literal["exact", "near"],
+        threshold_millis: int,
+        ngram: int | None,
+        alike: Literal["consensus", "each-role", "whole"] | None,
+        numbers: Literal["distinct", "alike"] | None,
+        recall: Literal["bands", "exact"] | None,
+        keep: str,
+        seed: int,
+        threads: int,
+        memory: int,
+        spool: str | PathLike[str],
+        progress: Progress | None,
+    ) -> Decided:
+        """Decide some of the rows, as they now are: those that are `present`, `(rows,)`.
+
+        The other arguments, and the errors, are those of `decide`.
+        """
+
+@final
+class Files:
+    """The files of a dataset, mapped from what a parent process left open."""
+
+    def __new__(
+        cls,
+        descriptors: Sequence[tuple[str, int, str, str]],
+        spool: int | None,
+        formats: Sequence[Format],
+        field: str | None,
+    ) -> Self:
+        """Map files; the arguments are what the parent's `Dataset` has and was made with.
+
+        Raises:
+            DataError: A descriptor is not open.
+            ValueError: No format has that name.
+        """
+    def block(self, whereabouts: bytes) -> Block:
+        """Copy rows, and find their texts.
+
+        Raises:
+            DataError: An input changed since it was mapped.
+            ValueError: A row lies outside of its file.
+        """
 
 @final
 class Block:
@@ -261,6 +408,12 @@ class Block:
     def __len__(self) -> int: ...
     def slice(self, start: int, stop: int) -> Block:
         """Copy some of the rows, one after the other.
+
+        Raises:
+            IndexError: They are not all there.
+        """
+    def take(self, rows: NDArray[np.uint64]) -> Block:
+        """Copy some of the rows, in the order given.
 
         Raises:
             IndexError: They are not all there.
@@ -307,6 +460,13 @@ class Block:
         Raises:
             ValueError: There are more or fewer texts than parts, or one holds half of a pair, and
                 its row did not.
+        """
+
+    def respelled(self, texts: Sequence[str | None]) -> tuple[Block, list[bool]]:
+        """Give the rows with new texts, as `rewritten` does, and for each whether it changed.
+
+        Raises:
+            ValueError: As `rewritten`.
         """
 
 def decide(

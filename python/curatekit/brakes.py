@@ -21,7 +21,11 @@ from curatekit.report import Report
 from curatekit.settings import Settings
 
 if TYPE_CHECKING:
-    from curatekit._native import Summary
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from curatekit._native import Dataset, Summary
+    from curatekit.recipe import Brakes
 
 LEAST = 20
 """With fewer rows that enter, neither the run nor a file brakes: so few prove nothing."""
@@ -36,19 +40,20 @@ _SHOWN = 3
 class Brake(Struct, frozen=True):
     """What lost too many rows: the run, a file or a label, and how many of those that entered."""
 
-    of: Literal["run", "file", "label"]
+    of: Literal["run", "file", "label", "step"]
     name: str
     removed: int
     entered: int
 
 
 class BrakeError(CurateError):
-    """Near-deduplication removed too much, so nothing was published.
+    """Near-deduplication, or a step of a recipe, removed too much, so nothing was published.
 
     Attributes:
         brakes: What lost too many rows: the run before files, and files before labels.
-        sample: Some of the rows that the first brake is about, with their witnesses.
-        report: What the run would have reported.
+        sample: Some of the rows that the first brake is about, with their witnesses; of a step of
+            a recipe none.
+        report: What the run would have reported; of a step of a recipe None.
     """
 
     def __init__(
@@ -56,8 +61,8 @@ class BrakeError(CurateError):
         message: str,
         hint: str,
         brakes: Sequence[Brake],
-        sample: Sequence[Case],
-        report: Report,
+        sample: Sequence[Case] = (),
+        report: Report | None = None,
     ) -> None:
         super().__init__(message, hint)
         self.args = (message, hint, brakes, sample, report)
@@ -84,6 +89,33 @@ def check(settings: Settings, summary: Summary, report: Report, folder: Path) ->
         remedy = _remedy(found[0], settings, summary)
         hint = f"if that is right, `--max-drop 1` goes on; if not, {remedy}"
         raise BrakeError(_message(found, settings), hint, found, sample, report)
+
+
+def check_step(
+    allowed: Brakes, step: str, entered: int, removed: NDArray[np.intp], dataset: Dataset
+) -> None:
+    """Look at what a step of a recipe dropped of the rows that reached it.
+
+    Raises:
+        BrakeError: It is more than the recipe allows, or every row with a label.
+    """
+    most = allowed.max_drop_share
+    if entered >= LEAST and len(removed) > most * entered:
+        places = [dataset.place(int(row)) for row in removed[:: max(1, len(removed) // _SHOWN)]]
+        rows = ", ".join(f"{path}:{line}" for path, line in places[:_SHOWN])
+        share = f"{100 * len(removed) / entered:.1f} %, at most {100 * most:g} % may go"
+        least = _above(len(removed), entered)
+        dropped = f"{len(removed):,} of {entered:,} rows ({share})"
+        raise BrakeError(
+            f"nothing is written: step `{step}` drops {dropped}, such as {rows}",
+            f"if that is right, set `max_drop_share` of `[brakes]` to {least}",
+            [Brake("step", step, len(removed), entered)],
+        )
+
+
+def _above(removed: int, entered: int) -> float:
+    """Give the least share, in hundredths, that lets this pass."""
+    return -(-removed * 100 // entered) / 100
 
 
 def _found(settings: Settings, summary: Summary) -> Iterator[Brake]:

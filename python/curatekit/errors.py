@@ -109,3 +109,28 @@ class ContractError(CurateError):
         self.args = (step, plugin, expected, got)
         self.step = step
         self.plugin = plugin
+
+
+class StepError(CurateError):
+    """A step failed: it raised, took too long, or brought its process down.
+
+    Attributes:
+        step: The step, as recipes name it.
+        plugin: The distribution that ships it, and its version.
+        place: The row that it failed at, as `file:line`, if that is known.
+        trace: Where in the step, as Python tells it; empty if it did not raise.
+    """
+
+    def __init__(
+        self, step: str, plugin: str, problem: str, place: str | None = None, trace: str = ""
+    ) -> None:
+        before = "" if place is None else f"{place}: "
+        super().__init__(
+            f"{before}step `{step}` of {plugin}: {problem}",
+            'with `on_error = "quarantine"` such rows are set aside, and the run goes on',
+        )
+        self.args = (step, plugin, problem, place, trace)
+        self.step = step
+        self.plugin = plugin
+        self.place = place
+        self.trace = trace

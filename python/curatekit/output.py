@@ -4,12 +4,13 @@ The work stands in `OUT.partial`, under a lock, and becomes OUT by one rename. W
 is cleared by the next one; what a person put there is never touched.
 """
 
+import errno
 import fcntl
 import os
 import shutil
 import signal
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,8 +23,10 @@ DECISIONS = "decisions.jsonl"
 REPORT = "report.json"
 FIGURES = "run.json"
 _LOCK = ".curatekit-lock"
-_OURS = {KEPT, REMOVED, QUARANTINE, DECISIONS, REPORT, FIGURES, _LOCK}
+LEDGER = "ledger"
+_OURS = {KEPT, REMOVED, QUARANTINE, DECISIONS, REPORT, FIGURES, LEDGER, _LOCK}
 _MOVE_IT = "rename or remove it"
+_BLOCK = 2**22
 
 
 def places(out: Path) -> tuple[Path, Path, Path]:
@@ -77,6 +80,35 @@ def staged(out: Path, *, force: bool = False) -> Iterator[Path]:
             os.close(lock)
 
 
+def write(path: Path, content: bytes) -> None:
+    """Write a whole file, down to the disk."""
+    with named(path):
+        path.write_bytes(content)
+    sync(path)
+
+
+def check_counts(folder: Path, rows: int, expected: Mapping[str, int]) -> None:
+    """Count the rows that were written, and hold them against those that should be there.
+
+    Args:
+        folder: Where they were written.
+        rows: How many rows there are in all.
+        expected: How many of them each file should hold.
+
+    Raises:
+        OSError: A row is missing, or there is one too many.
+    """
+    written = {name: _count_lines(folder / name) for name in expected}
+    if written != expected or sum(written.values()) != rows:
+        found = f"{rows:,} rows were read, but {sum(written.values()):,} written"
+        raise OSError(errno.EIO, found, str(folder))
+
+
+def _count_lines(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(_BLOCK), b""))
+
+
 def sync(path: Path) -> None:
     """Wait until a file or folder is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -118,8 +150,8 @@ def _is_replaceable(folder: Path) -> bool:
 
 
 def is_run(names: Collection[str]) -> bool:
-    """Tell by the names in a folder whether a run made it."""
-    return {KEPT, DECISIONS}.issubset(names)
+    """Tell by the names in a folder whether a run made it, or a prediction of one."""
+    return {KEPT, DECISIONS}.issubset(names) or {DECISIONS, REPORT}.issubset(names)
 
 
 def _make_parent(whole: Path, out: Path) -> None:

@@ -22,8 +22,11 @@ import pluggy
 from msgspec import Struct
 
 from curatekit import hookspecs
+from curatekit.backends import Backend
 from curatekit.errors import PluginError, did_you_mean
+from curatekit.formats import FORMATS, Format
 from curatekit.options import described
+from curatekit.records import Batch
 from curatekit.steps import KINDS, NAME, Author, Filter, Options, Scorer, Selector, Step
 
 GROUP = "curatekit"
@@ -34,6 +37,7 @@ PLUGIN_NAME = re.compile("[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 """What plugins are called; the stem of a file may have underscores."""
 COLUMN = re.compile(r"[a-z][\w.-]*")
 """What columns are called."""
+_NAMES = "names are like `too-long`"
 MOST_REASONS = 255
 """They have codes from 1 on, of one byte."""
 _log = logging.getLogger("curatekit")
@@ -71,10 +75,14 @@ class Plugins:
     Attributes:
         found: The plugins, by name.
         manager: Calls the hooks of those that can be used.
+        backends: Ways to ask a model, by name.
+        formats: The layouts that are known, in the order in which they are looked for.
     """
 
     def __init__(self) -> None:
         self.found: dict[str, Plugin] = {}
+        self.backends: dict[str, type[Backend]] = {}
+        self.formats: tuple[Format, ...] = FORMATS
         self.manager = pluggy.PluginManager("curatekit")
         self.manager.add_hookspecs(hookspecs)
 
@@ -99,6 +107,10 @@ class Plugins:
             raise PluginError(plugin.title, f"{plugin.title} has no step `{rest}`", hint)
         return plugin.steps[name], Author(step=name, plugin=plugin.title)
 
+    def watchers(self) -> "Watchers":
+        """Give the hooks that watch a run, each of them as yet unharmed."""
+        return Watchers(self.manager)
+
     def _missing(self, topic: str) -> str | None:
         others = os.environ.get(CHOICE)
         if others is not None:
@@ -108,6 +120,31 @@ class Plugins:
         if not NAME.fullmatch(topic):
             return None
         return f"`pip install curatekit-{topic}` would install it, by the rule for names"
+
+
+class Watchers:
+    """The hooks of plugins that watch one run; one that fails is not called again."""
+
+    def __init__(self, manager: pluggy.PluginManager) -> None:
+        self._manager = manager
+        self._failed: set[tuple[str, str]] = set()
+
+    def call(self, hook: str, **facts: object) -> None:
+        """Tell everyone who watches; what they print goes where messages go."""
+        for one in getattr(self._manager.hook, hook).get_hookimpls():
+            if (one.plugin_name, hook) in self._failed:
+                continue
+            try:
+                with redirect_stdout(sys.stderr):
+                    one.function(**{name: facts[name] for name in one.argnames})
+            except Exception as error:  # noqa: BLE001 (who watches cannot end a run)
+                self._failed.add((one.plugin_name, hook))
+                _log.warning(
+                    "plugin `%s`: `%s` failed, and is not called again in this run: %s",
+                    one.plugin_name,
+                    hook,
+                    _spelled(error),
+                )
 
 
 def load(files: Sequence[Path] = ()) -> Plugins:
@@ -178,9 +215,20 @@ def _take(plugins: Plugins, plugin: Plugin, module: object) -> None:
         plugin.hooks.append(hook)
     others = plugins.manager.get_plugins()
     plugins.manager.register(module, plugin.name)
-    register = plugins.manager.subset_hook_caller("register_steps", others)
-    for steps in register():
+
+    def registered(hook: str) -> list[Iterable[object]]:
+        return list(plugins.manager.subset_hook_caller(hook, others)())
+
+    backends: dict[str, type[Backend]] = {}
+    formats: dict[str, Format] = {}
+    for steps in registered("register_steps"):
         plugin.steps.update(_named(plugin.name, steps))
+    for found in registered("register_backends"):
+        backends |= _backends(found, plugins.backends)
+    for found in registered("register_formats"):
+        formats |= _formats(found, plugins.formats)
+    plugins.backends |= backends
+    plugins.formats = (*plugins.formats[:-1], *formats.values(), plugins.formats[-1])
 
 
 def _spelled(error: BaseException) -> str:
@@ -277,6 +325,41 @@ def _named(topic: str, steps: Iterable[object]) -> Iterator[tuple[str, type[Step
         yield f"{topic}.{step.name}", step
 
 
+def _backends(given: Iterable[object], known: Mapping[str, object]) -> dict[str, type[Backend]]:
+    """Check classes of backends, and give each by its name."""
+    found: dict[str, type[Backend]] = {}
+    for backend in given:
+        label = getattr(backend, "__name__", repr(backend))
+        if not isclass(backend) or not issubclass(backend, Backend) or isabstract(backend):
+            raise _RefusedError(f"registers `{label}`, which is no Backend")
+        name: object = getattr(backend, "name", None)
+        if not _is_names((name,)):
+            raise _RefusedError(f"registers `{label}`, whose name is {name!r}", _NAMES)
+        if backend.name in known or backend.name in found:
+            raise _RefusedError(f"registers a second backend with the name `{backend.name}`")
+        found[backend.name] = backend
+    return found
+
+
+def _formats(given: Iterable[object], known: Sequence[Format]) -> dict[str, Format]:
+    """Check layouts, and give each by its name."""
+    found: dict[str, Format] = {}
+    taken = {"auto", *(format.name for format in known)}
+    for format in given:
+        if not isinstance(format, Format):
+            raise _RefusedError(f"registers {format!r:.80}, which is no Format")
+        if not _is_names((format.name,)):
+            raise _RefusedError(f"registers a format whose name is {format.name!r}", _NAMES)
+        if format.name in taken or format.name in found:
+            raise _RefusedError(f"registers a second format with the name `{format.name}`")
+        try:
+            Batch.of([], format)
+        except (TypeError, ValueError) as error:
+            raise _RefusedError(f"registers a format that cannot be followed: {error}") from error
+        found[format.name] = format
+    return found
+
+
 def _problems(step: type[Step]) -> Iterator[tuple[str, str | None]]:
     """What is wrong with a class, and how it should be."""
     if isabstract(step):
@@ -284,7 +367,7 @@ def _problems(step: type[Step]) -> Iterator[tuple[str, str | None]]:
         yield f"which has no method `{missing}`", None
     name: object = getattr(step, "name", None)
     if not _is_names((name,)):
-        yield f"whose name is {name!r}", "names are like `too-long`"
+        yield f"whose name is {name!r}", _NAMES
     if issubclass(step, Filter | Selector):
         reasons: object = getattr(step, "reasons", ())
         if not _is_names(reasons):

@@ -10,41 +10,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from msgspec import NODEFAULT, Meta, Struct, ValidationError, convert, structs
+from msgspec import NODEFAULT, Meta, Struct, ValidationError, convert, structs, to_builtins
 
+from curatekit import _native
+from curatekit.built_in import DEDUP, STEPS
 from curatekit.errors import Mistake, PluginError, RecipeError, did_you_mean
 from curatekit.options import in_words
 from curatekit.plugins import Plugins, load
-from curatekit.settings import KEEP, LIMITS, WORDS, Alike, Numbers, Recall
+from curatekit.records import COUNTS
+from curatekit.settings import parse_size
 from curatekit.steps import NAME, Author, Filter, Options, Scorer, Step
 
 Share = Annotated[float, Meta(ge=0, le=1)]
-
-
-class ExactDedup(Options):
-    """Remove the rows that say what an earlier one says."""
-
-    on: Annotated[tuple[str, ...], Meta(description="Roles compared; none is all.")] = ()
-    also: Annotated[tuple[str, ...], Meta(description="Further fields compared.")] = ()
-    keep: Annotated[str, Meta(pattern=KEEP, description="Which of two stays.")] = "first"
-
-
-class NearDedup(ExactDedup):
-    """Remove the rows that say nearly what a kept one says."""
-
-    threshold: Annotated[float, Meta(gt=0, le=1, description="Least similarity.")] = 0.8
-    ngram: Annotated[
-        Annotated[int, Meta(ge=LIMITS["ngram"][0], le=LIMITS["ngram"][1])] | None,
-        Meta(description="Words of a shingle."),
-    ] = None
-    alike: Annotated[Alike | None, Meta(description="Where the threshold must be reached.")] = None
-    numbers: Annotated[Numbers | None, Meta(description="What different numbers do.")] = None
-    recall: Annotated[Recall | None, Meta(description="How pairs are looked for.")] = None
-    seed: Annotated[int, Meta(ge=0, description="Of the signatures.")] = 0
-
-
-BUILT_IN: Mapping[str, type[Options]] = {"exact-dedup": ExactDedup, "near-dedup": NearDedup}
-"""Steps that need no plugin, and their options."""
 
 
 class Brakes(Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,6 +62,13 @@ class OfScorer(OfAny, frozen=True, kw_only=True):
     """What becomes of rows without a score."""
 
 
+def rules_of(step: type[Step] | None) -> type[OfAny]:
+    """Tell what can be said of a step beside its own options."""
+    if step is not None and issubclass(step, Filter):
+        return OfFilter
+    return OfScorer if step is not None and issubclass(step, Scorer) else OfAny
+
+
 class Entry(Struct, frozen=True, kw_only=True):
     """One step of a recipe."""
 
@@ -94,10 +78,22 @@ class Entry(Struct, frozen=True, kw_only=True):
     """What its columns and reasons are called by; by default the last part of its name."""
     options: Options
     rules: OfAny
-    """How the run treats it; of a built-in step the defaults."""
+    """How the run treats it."""
+    author: Author
     step: type[Step] | None = None
-    """Its class; None for a built-in step."""
-    author: Author | None = None
+    """Its class; None for a deduplication."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Columns that it asks for."""
+        column = getattr(self.options, "column", None) if self.use in STEPS else None
+        own = () if self.step is None else self.step.needs
+        return own if column is None else (*own, column)
+
+    @property
+    def placement(self) -> str:
+        """Where it runs: in several processes, or in one."""
+        return "workers" if self.step is None else self.step.placement
 
 
 class Recipe(Struct, frozen=True, kw_only=True):
@@ -107,17 +103,43 @@ class Recipe(Struct, frozen=True, kw_only=True):
     output: str
     format: str = "auto"
     field: str | None = None
+    max_line: int = 64 * 2**20
+    """Longest row in bytes."""
     plugins: tuple[str, ...] = ()
     """Files that are plugins, beside those that are installed."""
     entries: tuple[Entry, ...] = ()
     brakes: Brakes = Brakes()
+    loaded: Plugins
+    """Where its steps come from."""
+
+    def plain(self) -> dict[str, Any]:
+        """Tell all that decides what a run does, as plain values: options with their defaults."""
+        steps = [
+            {
+                "use": entry.use,
+                "id": entry.id,
+                "plugin": entry.author.plugin,
+                **to_builtins(entry.options),
+                **(to_builtins(entry.rules) if entry.step is not None else {}),
+            }
+            for entry in self.entries
+        ]
+        return {
+            "input": list(self.input),
+            "format": self.format,
+            "field": self.field,
+            "max_line": self.max_line,
+            "step": steps,
+            "brakes": to_builtins(self.brakes),
+        }
 
 
 _HEAD = {
     "input": tuple[str, ...],
     "output": str,
-    "format": Literal[WORDS["format"]],
+    "format": str,
     "field": str,
+    "max_line": int | str,
     "plugins": tuple[str, ...],
     "brakes": dict[str, object],
     "step": list[dict[str, object]],
@@ -201,18 +223,57 @@ class _Reader:
         drafts = [self.draft(at, dict(step)) for at, step in enumerate(steps)]
         self.override([draft for draft in drafts if draft is not None], overrides)
         entries = [self.entry(draft, plugins) for draft in drafts if draft is not None]
+        if None not in entries and None not in drafts:
+            self.columns([(at, entry) for at, entry in enumerate(entries) if entry is not None])
         self.order = len(drafts)
         stops: Any = head.get("brakes") or {}
         brakes = self.fields("brakes: ", stops, Brakes)
-        given: Any = {name: head[name] for name in ("format", "field") if head.get(name)}
+        given = self.reading(head, plugins)
         return Recipe(
             input=head.get("input") or (),  # type: ignore[arg-type]
             output=head.get("output") or "",  # type: ignore[arg-type]
             plugins=files,
             entries=tuple(entry for entry in entries if entry is not None),
             brakes=brakes if isinstance(brakes, Brakes) else Brakes(),
+            loaded=plugins,
             **given,
         )
+
+    def reading(self, head: Mapping[str, Any], plugins: Plugins) -> dict[str, Any]:
+        """Check how inputs are to be read."""
+        self.order = -1
+        given = {name: head[name] for name in ("format", "field") if head.get(name)}
+        names = ["auto", *(format.name for format in plugins.formats)]
+        if (format := given.get("format", "auto")) not in names:
+            hint = did_you_mean(format, names) or f"there are `{'`, `'.join(names)}`"
+            self.note("", f"`format` is `{format}`, which is no layout", hint)
+        elif "field" in given and format not in ("auto", "text"):
+            self.note("", f"`field` reads every row as text, so `format` cannot be `{format}`")
+        if head.get("max_line") is not None:
+            try:
+                given["max_line"] = parse_size(head["max_line"])
+            except ValueError as error:
+                self.note("", f"`max_line`: {error}")
+        return given
+
+    def columns(self, entries: Sequence[tuple[int, Entry]]) -> None:
+        """See that the columns that steps ask for are there when they run."""
+        known = set(COUNTS)
+        is_sorted = False
+        for order, entry in entries:
+            self.order = order
+            place = f"step[{order}] `{entry.use}`: "
+            for name in entry.needs:
+                if name not in known and name.partition(".")[0] not in known - set(COUNTS):
+                    hint = did_you_mean(name, known)
+                    self.note(place, f"asks for the column `{name}`, which is not there", hint)
+            if entry.use in DEDUP and is_sorted:
+                hint = 'put it before; `keep = "best:FIELD"` says which of two rows stays'
+                self.note(place, "comes after `sort-by`, and works in the order of the rows", hint)
+            is_sorted |= entry.use == "sort-by"
+            is_flag = getattr(entry.rules, "mode", "drop") == "flag"
+            if is_flag or (entry.step is not None and issubclass(entry.step, Scorer)):
+                known.add(entry.id)
 
     def draft(self, at: int, given: dict[str, Any]) -> _Draft | None:
         """Find out which step is meant, and what it is called."""
@@ -253,25 +314,27 @@ class _Reader:
     def entry(self, draft: _Draft, plugins: Plugins) -> Entry | None:
         """Check the options of a step, and what is said of how the run treats it."""
         self.order = draft.order
-        step, author, kind = None, None, BUILT_IN.get(draft.use)
+        step = STEPS.get(draft.use)
+        author = Author(step=draft.use, plugin=f"curatekit {_native.__version__}")
+        kind: type[Options] | None = DEDUP.get(draft.use)
         rules: type[OfAny] = OfAny
-        if kind is None and "." not in draft.use:
-            meant = did_you_mean(draft.use, BUILT_IN) or "a plugin's step is `plugin.step`"
+        if kind is None and step is None and "." not in draft.use:
+            built_in = {*DEDUP, *STEPS}
+            meant = did_you_mean(draft.use, built_in) or "a plugin's step is `plugin.step`"
             self.note(draft.place, "there is no such step", meant)
             return None
-        if kind is None:
+        if kind is None and step is None:
             try:
                 step, author = plugins.step(draft.use)
             except PluginError as error:
                 self.note(draft.place, error.message, error.hint)
                 return None
-            kind = step.Options
-            rules = OfFilter if issubclass(step, Filter) else rules
-            rules = OfScorer if issubclass(step, Scorer) else rules
+        if step is not None:
+            kind, rules = step.Options, rules_of(step)
         known = {field.encode_name for field in structs.fields(rules)} if step else set()
         of_run = {name: value for name, value in draft.given.items() if name in known}
         own = {name: value for name, value in draft.given.items() if name not in known}
-        options = self.fields(draft.place, own, kind, also=known)
+        options = self.fields(draft.place, own, kind or Options, also=known)
         ruled = self.fields(draft.place, of_run, rules)
         if not isinstance(options, Options) or not isinstance(ruled, OfAny):
             return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from operator import index
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from curatekit._native import Block
+
+
+COUNTS = ("chars", "words", "lines", "letters", "digits", "spaces", "symbols")
+"""What is counted in the texts of a record, as columns."""
 
 
 class Part(Struct, frozen=True):
@@ -129,7 +134,7 @@ class Batch:
 
         if isinstance(objects, Mapping | bytes | str):
             raise TypeError(f"a batch is made of several records, and this is a {_kind(objects)}")
-        lines = [one if isinstance(one, bytes) else _line(one) for one in objects]
+        lines = [one if isinstance(one, bytes) else as_line(one) for one in objects]
         return cls(_native.Block.of(lines, format), np.arange(len(lines), dtype=np.uint64))
 
     @cached_property
@@ -161,13 +166,11 @@ class Batch:
         Raises:
             KeyError: There is no such column.
         """
-        if name not in self._columns:
-            self._columns |= {
-                known: _frozen(column)
-                for known, column in self._block.statistics()
-                if known not in self._columns
-            }
-        return self._columns[name]
+        return self._columns[name] if name in self._columns else self._counts[name]
+
+    @cached_property
+    def _counts(self) -> dict[str, NDArray[Any]]:
+        return {name: _frozen(column) for name, column in self._block.statistics()}
 
     @property
     def problems(self) -> list[tuple[int, str, str]]:
@@ -186,6 +189,34 @@ class Batch:
                 its record did not.
         """
         return self._block.rewritten(texts)
+
+    def take(self, places: NDArray[np.intp]) -> Batch:
+        """Get some records by their places in the batch, as a batch.
+
+        Raises:
+            IndexError: There is no such record.
+        """
+        columns = {name: column[places] for name, column in self._columns.items()}
+        taken = Batch(self._block.take(places.astype("uint64")), self.rows[places], columns)
+        if "_counts" in self.__dict__:  # what was counted need not be counted again
+            taken._counts = {name: _frozen(counts[places]) for name, counts in self._counts.items()}
+        return taken
+
+    def respelled(self, texts: Sequence[str | None]) -> tuple[Batch, list[bool]]:
+        """Splice new texts into the rows, as `rewritten` does.
+
+        Returns:
+            The records as they then are, and for each whether it changed.
+
+        Raises:
+            ValueError: As `rewritten`.
+        """
+        block, changed = self._block.respelled(texts)
+        return Batch(block, self.rows, self._columns), changed
+
+    def with_column(self, name: str, column: NDArray[Any]) -> Batch:
+        """Get the same records, of which one thing more is known."""
+        return Batch(self._block, self.rows, {**self._columns, name: column})
 
     def __len__(self) -> int:
         return len(self._block)
@@ -213,7 +244,13 @@ class Batch:
         return f"Batch({len(self)} records)"
 
 
-def _line(record: Mapping[str, Any]) -> bytes:
+def as_line(record: Mapping[str, Any]) -> bytes:
+    """Write a record as a row, in which other scripts stand as they are.
+
+    Raises:
+        TypeError: It is no mapping, or holds what JSON has no word for.
+        ValueError: It holds a number that JSON has no word for.
+    """
     if not isinstance(record, Mapping):
         raise TypeError(f"a record is a mapping, or bytes as in a file, no {_kind(record)}")
     try:
@@ -233,7 +270,53 @@ def _frozen(column: NDArray[Any]) -> NDArray[Any]:
     return view
 
 
-class Dataset:
+class Rows(ABC):
+    """Rows, with random access."""
+
+    def batch(self, rows: Iterable[int]) -> Batch:
+        """Get some rows by their numbers, in any order.
+
+        Raises:
+            IndexError: There is no such row.
+            TypeError: A number is no integer.
+            DataError: A file changed since it was opened.
+        """
+        import numpy as np  # noqa: PLC0415 (slow, and only arrays need it)
+
+        given = rows if isinstance(rows, np.ndarray) else np.array([*map(index, rows)], object)
+        if given.ndim != 1 or given.dtype.kind not in "iuO" or isinstance(given, np.ma.MaskedArray):
+            raise TypeError("rows are given by their numbers, as integers in one dimension")
+        outside = given[(given < 0) | (given >= len(self))]
+        if len(outside):
+            raise IndexError(f"there is no row {outside[0]}")
+        return self._batch(given.astype(np.uint64))
+
+    def batches(self, size: int = 1024) -> Iterator[Batch]:
+        """Get all rows in order, `size` at a time.
+
+        Raises:
+            ValueError: The size is less than 1.
+            DataError: A file changed since it was opened.
+        """
+        if size < 1:
+            raise ValueError(f"a batch has 1 row or more, not {size}")
+        for start in range(0, len(self), size):
+            yield self.batch(range(start, min(start + size, len(self))))
+
+    @abstractmethod
+    def _batch(self, rows: NDArray[np.uint64]) -> Batch:
+        """Get rows that are there."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Count the rows."""
+
+    def __getitem__(self, row: int) -> Record:
+        """Get one record; -1 is the last."""
+        return self.batch([range(len(self))[row]])[0]
+
+
+class Dataset(Rows):
     """The rows of some files, mapped, with random access.
 
     Nothing is read but the ends of rows, until rows are asked for. Before and after, files are
@@ -281,43 +364,11 @@ class Dataset:
         """
         return self._rows.place(range(len(self))[row])
 
-    def batch(self, rows: Iterable[int]) -> Batch:
-        """Get some rows by their numbers, in any order.
-
-        Raises:
-            IndexError: There is no such row.
-            TypeError: A number is no integer.
-            DataError: A file changed since it was opened.
-        """
-        import numpy as np  # noqa: PLC0415 (slow, and only arrays need it)
-
-        given = rows if isinstance(rows, np.ndarray) else np.array([*map(index, rows)], object)
-        if given.ndim != 1 or given.dtype.kind not in "iuO" or isinstance(given, np.ma.MaskedArray):
-            raise TypeError("rows are given by their numbers, as integers in one dimension")
-        outside = given[(given < 0) | (given >= len(self))]
-        if len(outside):
-            raise IndexError(f"there is no row {outside[0]}")
-        numbers = given.astype(np.uint64)
-        return Batch(self._rows.block(numbers), numbers)
-
-    def batches(self, size: int = 1024) -> Iterator[Batch]:
-        """Get all rows in order, `size` at a time.
-
-        Raises:
-            ValueError: The size is less than 1.
-            DataError: A file changed since it was opened.
-        """
-        if size < 1:
-            raise ValueError(f"a batch has 1 row or more, not {size}")
-        for start in range(0, len(self), size):
-            yield self.batch(range(start, min(start + size, len(self))))
+    def _batch(self, rows: NDArray[np.uint64]) -> Batch:
+        return Batch(self._rows.block(rows), rows)
 
     def __len__(self) -> int:
         return len(self._rows)
-
-    def __getitem__(self, row: int) -> Record:
-        """Get one record; -1 is the last."""
-        return self.batch([range(len(self))[row]])[0]
 
     def __repr__(self) -> str:
         return f"Dataset({len(self):,} rows in {len(self.formats)} files)"

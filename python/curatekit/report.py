@@ -7,7 +7,7 @@ differ stands in `Figures`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -89,6 +89,16 @@ class Figures(Struct, frozen=True, kw_only=True):
     pairs_compared: int
 
 
+R = TypeVar("R")
+
+
+class Outcome(Struct, Generic[R], frozen=True):
+    """What a run decided, and what it took; the two documents of `--json`."""
+
+    report: R
+    run: Figures
+
+
 def build(settings: Settings, decided: Decided) -> Report:
     """Put the report of a run together from what was asked and what the core found."""
     summary = decided.summary
@@ -168,24 +178,28 @@ def table(report: Report, figures: Figures) -> list[tuple[str, str, str]]:
             f"{report.rows:,}",
             f"{files}, {decimal(report.bytes_read)}, {', '.join(formats)}",
         ),
-        ("kept", f"{report.kept:,}", _share(report.kept, report)),
-        ("removed", f"{removed:,}", _share(removed, report)),
+        ("kept", f"{report.kept:,}", share(report.kept, report.rows)),
+        ("removed", f"{removed:,}", share(removed, report.rows)),
         *(
-            (f"  {reason}", f"{rows:,}", _share(rows, report))
+            (f"  {reason}", f"{rows:,}", share(rows, report.rows))
             for reason, rows in report.removed.items()
             if rows
         ),
-        ("quarantined", f"{quarantined:,}", _share(quarantined, report)),
+        ("quarantined", f"{quarantined:,}", share(quarantined, report.rows)),
         *(
-            (f"  {reason}", f"{rows:,}", _share(rows, report))
+            (f"  {reason}", f"{rows:,}", share(rows, report.rows))
             for reason, rows in report.quarantined.items()
         ),
         *_apart(report),
     ]
+    return [*lines, *measured(figures)]
+
+
+def measured(figures: Figures) -> list[tuple[str, str, str]]:
+    """Tell what a run took."""
     private = figures.peak_private_bytes
     mapped = f"{decimal(figures.peak_memory_bytes)} with mapped files"
     return [
-        *lines,
         ("time", f"{figures.wall_seconds:,.2f} s", f"{figures.megabytes_per_second:,.1f} MB/s"),
         (
             "peak memory",
@@ -270,5 +284,6 @@ def _effective(settings: Settings, summary: Summary) -> dict[str, object]:
     return effective
 
 
-def _share(rows: int, report: Report) -> str:
-    return f"{100 * rows / report.rows:.1f} %" if report.rows else ""
+def share(rows: int, of: int) -> str:
+    """Say which share of rows some are, if there are any."""
+    return f"{100 * rows / of:.1f} %" if of else ""

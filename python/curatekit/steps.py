@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from curatekit.records import Batch
+    from curatekit.backends import Backend
+    from curatekit.records import Batch, Rows
 
 
 class Options(Struct, forbid_unknown_fields=True):
@@ -36,6 +37,8 @@ class Options(Struct, forbid_unknown_fields=True):
 
 NAME = re.compile("[a-z][a-z0-9]*(-[a-z0-9]+)*")
 """What plugins, steps, reasons and criteria are called."""
+UNDECIDED = "undecided"
+"""The outcome of a score that a dry run may not ask for."""
 _Options = Options  # classes of steps have an attribute of the same name
 
 
@@ -55,6 +58,18 @@ class Scores(Struct, frozen=True, kw_only=True):
     """For each criterion `(n,)` scores; NaN is no opinion."""
     notes: Sequence[str | None] | None = None
     """For each record in a few words what led to its scores."""
+    outcome: Sequence[str] | None = None
+    """For each record how its score came about, in a word like `scored` or `refused`; a report
+    counts them. `undecided` means that a run, which this one predicts, would have to ask."""
+
+
+class Context(Struct, frozen=True, kw_only=True):
+    """Where a step runs."""
+
+    is_dry: bool = False
+    """The run only predicts another: nothing that costs money may be asked."""
+    backends: Mapping[str, type[Backend]] = {}
+    """Ways to ask a model, by name."""
 
 
 class Offspring(Struct, frozen=True, kw_only=True):
@@ -91,6 +106,18 @@ class Step(ABC):
         """
         given = {} if options is None else to_builtins(options)
         self.options: Any = convert(given, self.Options)  # a subclass narrows it
+
+    def open(self, context: Context) -> None:  # noqa: B027 (most steps need nothing)
+        """Get ready, in the process that the step runs in: connect, or load a model."""
+
+    def close(self) -> None:  # noqa: B027
+        """Let go of what `open` took."""
+
+    def fit(self, dataset: Rows) -> None:  # noqa: B027
+        """Look at all records that the step will get, before it gets the first.
+
+        Called once, in one process; the others get a copy of the step as it is then, by pickle.
+        """
 
 
 class Normalizer(Step):
@@ -130,7 +157,7 @@ class Scorer(Step):
 
 
 class Generator(Step):
-    """Makes new records from others."""
+    """Makes new records from others; those that come after it in a recipe see them."""
 
     @abstractmethod
     def generate(self, batch: Batch) -> Sequence[Offspring]:
@@ -228,6 +255,12 @@ def scores(step: Scorer, batch: Batch, author: Author) -> Scores:
         if len(outside):
             raise author.expected(f"scores from {least} to {most}", f"{outside[0]}")
     _check_words(said.notes, len(batch), author)
+    if said.outcome is not None:
+        expected = f"{len(batch)} outcomes like `scored`"
+        outcome = _listed(said.outcome, author, expected)
+        is_word = [isinstance(one, str) and NAME.fullmatch(one) for one in outcome]
+        if len(outcome) != len(batch) or not all(is_word):
+            raise author.expected(expected, said.outcome)
     return said
 
 

@@ -19,14 +19,25 @@ from curatekit import __version__
 from curatekit.cli.dedup import dedup
 from curatekit.cli.new_plugin import new_plugin
 from curatekit.cli.plugins import plugins
+from curatekit.cli.recipe import recipe
+from curatekit.cli.run import run
 from curatekit.cli.show import show
-from curatekit.errors import CurateError, DataError
+from curatekit.errors import (
+    ContractError,
+    CurateError,
+    DataError,
+    Mistake,
+    RecipeError,
+    StepError,
+)
 
-USAGE, INPUT, OUTPUT, BRAKE, BUG, INTERRUPTED, TERMINATED = 2, 3, 4, 6, 70, 130, 143
+USAGE, INPUT, OUTPUT, STEP, BRAKE = 2, 3, 4, 5, 6
+BUG, INTERRUPTED, TERMINATED = 70, 130, 143
 
 _EPILOG = """\b
 Examples:
   curatekit dedup data/*.jsonl -o out   write what is worth keeping to out/
+  curatekit run recipe.toml             carry out a recipe: filters, judges, ...
   curatekit show out                    look at what was removed, and why
   curatekit plugins                     list what is installed beside it
 
@@ -46,6 +57,8 @@ def curatekit() -> None:
 
 
 curatekit.add_command(dedup)
+curatekit.add_command(run)
+curatekit.add_command(recipe)
 curatekit.add_command(show)
 curatekit.add_command(plugins)
 curatekit.add_command(new_plugin)
@@ -55,8 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, and return its exit code.
 
     0 done · 1 done, and `--strict` found quarantined rows · 2 usage · 3 an input is unreadable or
-    changed · 4 no space or I/O error · 6 a brake stopped the run · 70 a bug · 130 interrupted · 143
-    terminated
+    changed · 4 no space or I/O error · 5 a step failed · 6 a brake stopped the run · 70 a bug · 130
+    interrupted · 143 terminated
     """
     sys.stdout, sys.stderr = sys.stdout or StringIO(), sys.stderr or StringIO()  # closed by `>&-`
     for stream in (sys.stdout, sys.stderr):
@@ -84,24 +97,20 @@ def _invoke(arguments: Sequence[str]) -> int:
 
 def _explain(error: BaseException) -> int:
     """Print what went wrong, and tell the exit code for it."""
-    message, hint = "", None
+    hint = None
     match error:
         case click.exceptions.Exit():
-            code = error.exit_code
+            return error.exit_code
         case SystemExit():
-            code = int(error.code or 0)
+            return int(error.code or 0)
         case click.exceptions.NoArgsIsHelpError():
             error.show()
-            code = USAGE
+            return USAGE
         case click.UsageError():
             message, hint = _usage(error)
             code = USAGE
         case CurateError():
-            message, hint = error.message, error.hint
-            from curatekit.brakes import BrakeError  # noqa: PLC0415 (slow, and help does without)
-
-            codes = {DataError: INPUT, BrakeError: BRAKE}
-            code = next((codes[kind] for kind in codes if isinstance(error, kind)), USAGE)
+            return _explain_ours(error)
         case OSError():
             message = f"{error.filename or 'standard output'}: {(error.strerror or '').lower()}"
             code = INPUT if isinstance(error, FileNotFoundError) else OUTPUT
@@ -113,12 +122,27 @@ def _explain(error: BaseException) -> int:
             message = f"{type(error).__name__}: {error}"
             hint = "this is a bug in curatekit; please report it"
             code = BUG
-    if message:
-        from curatekit.cli.terminal import complain  # noqa: PLC0415 (slow, and help does without)
-
-        with suppress(OSError):
-            complain(message, hint)
+    _complain([Mistake(message, hint)])
     return code
+
+
+def _explain_ours(error: CurateError) -> int:
+    from curatekit.brakes import BrakeError  # noqa: PLC0415 (slow, and help does without)
+
+    if isinstance(error, RecipeError):
+        _complain(error.mistakes)
+    else:
+        _complain([Mistake(error.message, error.hint)])
+    codes = {DataError: INPUT, BrakeError: BRAKE, StepError: STEP, ContractError: STEP}
+    return next((codes[kind] for kind in codes if isinstance(error, kind)), USAGE)
+
+
+def _complain(mistakes: Sequence[Mistake]) -> None:
+    from curatekit.cli.terminal import complain  # noqa: PLC0415 (slow, and help does without)
+
+    with suppress(OSError):
+        for message, hint in mistakes:
+            complain(message, hint)
 
 
 def _usage(error: click.UsageError) -> tuple[str, str | None]:

@@ -20,7 +20,7 @@ from curatekit.settings import (
 
 if TYPE_CHECKING:
     from curatekit.brakes import BrakeError
-    from curatekit.run import Outcome
+    from curatekit.report import Outcome, Report
 
 _NEAR_ONLY = ("threshold", "ngram", "alike", "numbers", "recall", "seed", "max_drop")
 _EPILOG = """\b
@@ -270,19 +270,14 @@ def _print_sample(error: "BrakeError") -> None:
     sys.stderr.write("\n")
 
 
-def _print_table(outcome: "Outcome", out: str) -> None:
+def _print_table(outcome: "Outcome[Report]", out: str) -> None:
     from rich.text import Text  # noqa: PLC0415
 
-    from curatekit.cli.terminal import clean, console, say  # noqa: PLC0415
+    from curatekit.cli.terminal import clean, console, print_table, say  # noqa: PLC0415
     from curatekit.report import quarantine_example, table  # noqa: PLC0415
 
     to = console()
-    lines = table(outcome.report, outcome.run)
-    widest_label, widest_value = (max(len(line[at]) for line in lines) for at in (0, 1))
-    for label, value, remark in lines:
-        line = Text(f"{label:<{widest_label}}  ")
-        line.append(f"{value:>{widest_value}}", "bold").append(f"  {clean(remark)}", "dim")
-        say(to, line)
+    print_table(to, table(outcome.report, outcome.run))
     to.print()
     if example := quarantine_example(outcome.report):
         say(to, Text.assemble(("first quarantined: ", "red"), clean(example)))

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import IO, Self
 
@@ -19,7 +20,7 @@ from rich.text import Text
 
 _UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _STAGES = {"exact": "exact duplicates", "near": "near-duplicates"}
-_COUNTED_IN_ROWS = ("exact", "near")
+_COUNTED_IN_BYTES = ("read", "write")
 _REPORTED = 0.1
 """Seconds between two reports of the core: a shorter stage was not seen as it went by."""
 
@@ -51,6 +52,15 @@ def say(to: Console, text: Text, indent: int = 0) -> None:
     for line in lines:
         line.rstrip()
         to.print(Text(" " * indent).append_text(line) if line else line)
+
+
+def print_table(to: Console, lines: Sequence[tuple[str, str, str]]) -> None:
+    """Print lines of a name, a number and a remark."""
+    widest_label, widest_value = (max(len(line[at]) for line in lines) for at in (0, 1))
+    for label, value, remark in lines:
+        line = Text(f"{clean(label):<{widest_label}}  ")
+        line.append(f"{value:>{widest_value}}", "bold").append(f"  {clean(remark)}", "dim")
+        say(to, line)
 
 
 def complain(message: str, hint: str | None = None) -> None:
@@ -109,13 +119,13 @@ class Meter:
         if self._bar and stage:
             self._bar.start()
             name = _STAGES.get(stage, stage)
-            self._bar.add_task(name, total=None, rows=stage in _COUNTED_IN_ROWS)
+            self._bar.add_task(name, total=None, rows=stage not in _COUNTED_IN_BYTES)
 
     def _finish(self) -> None:
         if self._stage and self._bar:
             self._bar.update(self._bar.task_ids[-1], completed=self._total, total=self._total)
         elif self._stage:
-            amount = _amount(self._total, rows=self._stage in _COUNTED_IN_ROWS)
+            amount = _amount(self._total, rows=self._stage not in _COUNTED_IN_BYTES)
             took = time.perf_counter() - self._began
             took_long = f" in {took:.1f} s" if took >= _REPORTED else ""
             name = _STAGES.get(self._stage, self._stage)

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
+use xxhash_rust::xxh3::Xxh3;
 
+use crate::corpus::Corpus;
 use crate::decisions::{Decisions, State};
 use crate::error::{Error, Result};
 use crate::json::quoted;
@@ -20,16 +22,18 @@ use crate::watch::{Stage, Watch};
 
 /// Rows whose evidence is gathered at a time.
 const BLOCK: usize = 4096;
+/// Bytes that are hashed and written at a time.
+const PIECE: usize = 1 << 18;
 
 /// One file of the result.
-struct Output {
+pub(crate) struct Output {
     path: PathBuf,
     to: BufWriter<File>,
 }
 
 impl Output {
-    fn create(folder: &Path, name: &str) -> Result<Self> {
-        let path = folder.join(name);
+    pub(crate) fn create(path: &Path) -> Result<Self> {
+        let path = path.to_owned();
         match File::create(&path) {
             Ok(file) => Ok(Self {
                 path,
@@ -39,22 +43,90 @@ impl Output {
         }
     }
 
-    fn line(&mut self, bytes: &[u8]) -> Result<()> {
-        let written = self
-            .to
-            .write_all(bytes)
-            .and_then(|()| self.to.write_all(b"\n"));
-        written.map_err(|source| Error::Write {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.to.write_all(bytes).map_err(|source| Error::Write {
             path: self.path.clone(),
             source,
         })
     }
 
-    fn finish(mut self) -> Result<()> {
+    pub(crate) fn line(&mut self, bytes: &[u8]) -> Result<()> {
+        self.write(bytes)?;
+        self.write(b"\n")
+    }
+
+    pub(crate) fn finish(mut self) -> Result<()> {
         let written = self.to.flush().and_then(|()| self.to.get_ref().sync_all());
         written.map_err(|source| Error::Write {
             path: self.path,
             source,
+        })
+    }
+}
+
+/// What was written to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// Lines.
+    pub rows: u64,
+    /// Bytes, line feeds among them.
+    pub bytes: u64,
+    /// xxh3-128 of these bytes.
+    pub hash: u128,
+}
+
+impl Corpus {
+    /// Write rows to a new file, one a line in the order given, down to the disk: as they now are, or
+    /// as they stand in their inputs.
+    ///
+    /// # Errors
+    /// [`Error::Write`] names the file; [`Error::Changed`] means that it cannot be trusted.
+    ///
+    /// # Panics
+    /// There is no such row.
+    pub fn copy_rows(
+        &self,
+        rows: &[usize],
+        original: bool,
+        path: &Path,
+        watch: &Watch,
+    ) -> Result<Written> {
+        let mut output = Output::create(path)?;
+        watch.begin(
+            Stage::Write,
+            rows.iter().map(|&row| self.rows.size(row)).sum(),
+        );
+        let mut hash = Xxh3::new();
+        let mut bytes = 0;
+        // Bytes leave the map once; what is hashed is what is written.
+        let mut copy = Vec::with_capacity(2 * PIECE);
+        let mut flush = |copy: &mut Vec<u8>| {
+            hash.update(copy);
+            bytes += copy.len() as u64;
+            output.write(copy)?;
+            watch.advance(copy.len() as u64)?;
+            copy.clear();
+            Ok(())
+        };
+        for &row in rows {
+            let line = if original {
+                self.rows.original_line(row)
+            } else {
+                self.rows.one_line(row)
+            };
+            copy.extend_from_slice(&line);
+            copy.push(b'\n');
+            if copy.len() >= PIECE {
+                flush(&mut copy)?;
+            }
+        }
+        flush(&mut copy)?;
+        output.finish()?;
+        self.rows.check_inputs()?;
+        Ok(Written {
+            rows: rows.len() as u64,
+            bytes,
+            hash: hash.digest128(),
         })
     }
 }
@@ -80,10 +152,10 @@ impl Decisions {
             Stage::Write,
             (0..rows.len()).map(|row| rows.size(row)).sum(),
         );
-        let mut kept = Output::create(folder, "kept.jsonl")?;
-        let mut removed = Output::create(folder, "removed.jsonl")?;
-        let mut quarantine = Output::create(folder, "quarantine.jsonl")?;
-        let mut decisions = Output::create(folder, "decisions.jsonl")?;
+        let mut kept = Output::create(&folder.join("kept.jsonl"))?;
+        let mut removed = Output::create(&folder.join("removed.jsonl"))?;
+        let mut quarantine = Output::create(&folder.join("quarantine.jsonl"))?;
+        let mut decisions = Output::create(&folder.join("decisions.jsonl"))?;
         let mut problems = self.problems.iter();
         let mut line = Vec::new();
         for first in (0..rows.len()).step_by(BLOCK) {
@@ -114,6 +186,7 @@ impl Decisions {
                         end("read", "quarantined", id, &mut line);
                         decisions.line(&line)?;
                     }
+                    State::Absent => {}
                 }
                 watch.advance(rows.size(row))?;
             }
@@ -136,12 +209,53 @@ impl Decisions {
         Ok(by_role(&sets(row)?, &sets(self.witness[row] as usize)?))
     }
 
+    /// Write to a file what was decided: a line for each removed row, in row order, with the row, the
+    /// reason, the witness, and how alike they are.
+    ///
+    /// # Errors
+    /// [`Error::Write`] names the file; [`Error::Changed`] means that it cannot be trusted.
+    pub fn write_removals(&self, path: &Path, watch: &Watch) -> Result<()> {
+        let removed: Vec<usize> = (0..self.state.len())
+            .filter(|&row| {
+                matches!(
+                    self.state[row],
+                    State::ExactDuplicate | State::NearDuplicate
+                )
+            })
+            .collect();
+        let mut output = Output::create(path)?;
+        let mut line = Vec::new();
+        for block in removed.chunks(BLOCK) {
+            watch.check()?;
+            let roles = self.pool.install(|| {
+                let roles = block.par_iter().map(|&row| self.roles(row));
+                roles.collect::<Result<Vec<Roles>>>()
+            });
+            self.corpus.rows.check_inputs()?;
+            for (&row, roles) in block.iter().zip(roles?) {
+                let reason = removal(self.state[row]).1;
+                line.clear();
+                push(
+                    &mut line,
+                    format_args!(r#"{{"row":{row},"action":"removed","reason":"{reason}""#),
+                );
+                self.evidence(row, &roles, &mut line);
+                line.push(b'}');
+                output.line(&line)?;
+            }
+        }
+        output.finish()
+    }
+
     fn explain_removal(&self, row: usize, roles: &Roles, line: &mut Vec<u8>) {
-        let (step, reason) = match self.state[row] {
-            State::NearDuplicate => ("near-dedup", "near-duplicate"),
-            _ => ("exact-dedup", "exact-duplicate"),
-        };
+        let (step, reason) = removal(self.state[row]);
         self.begin(row, "removed", step, reason, line);
+        self.evidence(row, roles, line);
+        end(step, "removed", reason, line);
+    }
+
+    /// The witness of a removed row, and how alike the two are.
+    fn evidence(&self, row: usize, roles: &Roles, line: &mut Vec<u8>) {
         let witness = self.witness[row] as usize;
         let (file, at) = (self.file(witness), self.corpus.rows.line(witness));
         push(
@@ -166,7 +280,6 @@ impl Decisions {
                 line.push(b'}');
             }
         }
-        end(step, "removed", reason, line);
     }
 
     fn begin(&self, row: usize, state: &str, step: &str, reason: &str, line: &mut Vec<u8>) {
@@ -187,6 +300,14 @@ impl Decisions {
 
     fn file(&self, row: usize) -> String {
         quoted(&self.corpus.rows.shard(row).source.path.to_string_lossy())
+    }
+}
+
+/// The step that removes a row of this state, and the reason.
+fn removal(state: State) -> (&'static str, &'static str) {
+    match state {
+        State::NearDuplicate => ("near-dedup", "near-duplicate"),
+        _ => ("exact-dedup", "exact-duplicate"),
     }
 }
 

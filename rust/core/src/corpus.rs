@@ -3,11 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
+use crate::dedup::pool;
 use crate::error::{Error, Problem, Result};
 use crate::format::{Format, Layout, PartRule, RoleRule, RuleKind};
 use crate::json::validate;
 use crate::jsonl::Rows;
+use crate::later::{Made, Span};
 use crate::parts::{Part, Parts, Selection};
+use crate::read::{BLOCK, broken_file};
 use crate::source::Source;
 use crate::value::Value;
 use crate::watch::{Stage, Watch};
@@ -115,6 +120,69 @@ impl Corpus {
         let detected = opened?;
         corpus.layouts = fill_in(detected, &known);
         Ok(corpus)
+    }
+
+    /// The same rows, with other parts of them compared.
+    #[must_use]
+    pub(crate) fn comparing(&self, reading: &Reading) -> Self {
+        let with_fields = |layout: &Arc<Layout>| {
+            if reading.also.is_empty() {
+                return Arc::clone(layout);
+            }
+            Arc::new(Layout::clone(layout).with_fields(&reading.also))
+        };
+        Self {
+            rows: self.rows.clone(),
+            layouts: self.layouts.iter().map(with_fields).collect(),
+            selection: Selection {
+                on: reading.on.clone(),
+            },
+            max_line: self.max_line,
+        }
+    }
+
+    /// The same inputs with some rows rewritten or made, which stand in `spool`.
+    ///
+    /// # Errors
+    /// The spool cannot be read.
+    pub fn later(&self, spool: &Path, rewritten: &[(usize, Span)], made: &[Made]) -> Result<Self> {
+        let mut corpus = self.comparing(&Reading::default());
+        let read = corpus.rows.read();
+        corpus.rows.later = corpus.rows.later.and(spool, read, rewritten, made)?;
+        Ok(corpus)
+    }
+
+    /// Validate rows: those that cannot be judged, in the order given, and why.
+    ///
+    /// # Errors
+    /// A file is broken as a whole or changed, or the work is stopped.
+    pub fn problems(
+        &self,
+        rows: &[usize],
+        threads: usize,
+        watch: &Watch,
+    ) -> Result<Vec<(u32, Problem)>> {
+        let bytes = rows.iter().map(|&row| self.rows.size(row)).sum();
+        watch.begin(Stage::Read, bytes);
+        let of_block = |buffer: &mut Vec<u8>, block: &[usize]| -> Result<Vec<(u32, Problem)>> {
+            let mut found = Vec::new();
+            for &row in block {
+                if let Err(problem) = self.read(row, buffer) {
+                    found.push((row as u32, problem));
+                }
+                watch.advance(self.rows.size(row))?;
+            }
+            Ok(found)
+        };
+        let blocks = rows.par_chunks(BLOCK);
+        let found: Result<Vec<_>> =
+            pool(threads)?.install(|| blocks.map_init(Vec::new, of_block).collect());
+        self.rows.check_inputs()?;
+        let found: Vec<(u32, Problem)> = found?.into_iter().flatten().collect();
+        let mut fatal = found.iter();
+        fatal
+            .find_map(|(row, problem)| broken_file(self, *row as usize, problem))
+            .map_or(Ok(found), Err)
     }
 
     /// The first layout that more than half of the sampled objects follow; None without objects.
@@ -239,7 +307,7 @@ pub fn texts_of(
 }
 
 /// The formats that a file may turn out to be of.
-fn candidates(formats: &[Format], reading: &Reading) -> Result<Vec<Format>> {
+pub(crate) fn candidates(formats: &[Format], reading: &Reading) -> Result<Vec<Format>> {
     if let Some(field) = &reading.field {
         if reading.format.as_ref().is_some_and(|name| name != "text") {
             return Err(Error::Setting("`field` is for format `text`".into()));

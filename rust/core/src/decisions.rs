@@ -24,6 +24,8 @@ pub enum State {
     NearDuplicate,
     /// It could not be judged.
     Quarantined,
+    /// It was not among the rows that were compared.
+    Absent,
 }
 
 /// Counts that belong to a result.
@@ -98,7 +100,7 @@ pub struct PairSummary {
 
 /// What became of the rows of one label, or of one file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Fates([usize; 4]);
+pub struct Fates([usize; 5]);
 
 impl Fates {
     pub(crate) fn count(&mut self, state: State) {

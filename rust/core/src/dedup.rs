@@ -23,7 +23,7 @@ use crate::minhash::MinHash;
 use crate::near::Near;
 use crate::parts::Part;
 use crate::priority::{Priority, Walk};
-use crate::read::{BLOCK, Block, Columns, Oddities, Reader, Scratch, breaks_its_file};
+use crate::read::{BLOCK, Block, Columns, Oddities, Reader, Scratch, broken_file};
 use crate::rest;
 use crate::shingles::{Alike, Shingling};
 use crate::spool::Spool;
@@ -125,20 +125,60 @@ pub fn decide(
     watch: &Watch,
 ) -> Result<Decisions> {
     check(settings)?;
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(settings.threads)
-        .build();
-    let pool = pool.map_err(|error| {
-        Error::Setting(format!(
-            "cannot start {} threads: {error}",
-            settings.threads
-        ))
-    })?;
-    let pool = Arc::new(pool);
+    let pool = Arc::new(pool(settings.threads)?);
     let begun = Instant::now();
     let corpus = pool.install(|| Corpus::open(paths, formats, &settings.reading, spool, watch))?;
-    let documents =
-        corpus.layouts.iter().all(|layout| layout.name() == "text") && !corpus.rows.is_empty();
+    let state = vec![State::Kept; corpus.rows.len()];
+    decide_rows(corpus, state, settings, &pool, begun, spool, watch)
+}
+
+/// Decide some rows of opened inputs, as they now are; the others are [`State::Absent`].
+///
+/// # Errors
+/// See [`Error`].
+///
+/// # Panics
+/// `present` does not have one value for each row.
+pub fn decide_among(
+    corpus: &Corpus,
+    present: &[bool],
+    settings: &Settings,
+    spool: &Path,
+    watch: &Watch,
+) -> Result<Decisions> {
+    check(settings)?;
+    assert_eq!(present.len(), corpus.rows.len(), "one value for each row");
+    let corpus = corpus.comparing(&settings.reading);
+    let state = |&is_present: &bool| {
+        if is_present {
+            State::Kept
+        } else {
+            State::Absent
+        }
+    };
+    let state = present.iter().map(state).collect();
+    let pool = Arc::new(pool(settings.threads)?);
+    decide_rows(corpus, state, settings, &pool, Instant::now(), spool, watch)
+}
+
+/// A pool of its own for each call: the global one deadlocks after a fork.
+pub(crate) fn pool(threads: usize) -> Result<rayon::ThreadPool> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    pool.map_err(|error| Error::Setting(format!("cannot start {threads} threads: {error}")))
+}
+
+fn decide_rows(
+    corpus: Corpus,
+    state: Vec<State>,
+    settings: &Settings,
+    pool: &Arc<rayon::ThreadPool>,
+    begun: Instant,
+    spool: &Path,
+    watch: &Watch,
+) -> Result<Decisions> {
+    let rows = state.len();
+    let present = state.iter().filter(|&&state| state == State::Kept).count();
+    let documents = corpus.layouts.iter().all(|layout| layout.name() == "text") && rows > 0;
     let alike = settings.alike.unwrap_or(if documents {
         Alike::Whole
     } else {
@@ -153,7 +193,7 @@ pub fn decide(
         alike,
         tokens: false,
     };
-    let recall = settings.recall.unwrap_or(if corpus.rows.len() < FEW {
+    let recall = settings.recall.unwrap_or(if present < FEW {
         Recall::Exact
     } else {
         Recall::Bands
@@ -162,10 +202,9 @@ pub fn decide(
         (Method::Near, Recall::Bands) => Banding::for_threshold(settings.threshold_millis),
         _ => None,
     };
-    let rows = corpus.rows.len();
     let mut decisions = Decisions {
         corpus,
-        state: vec![State::Kept; rows],
+        state,
         witness: (0..rows as u32).collect(),
         shared: vec![0; rows],
         united: vec![0; rows],
@@ -179,7 +218,7 @@ pub fn decide(
         banding,
         seconds: Vec::new(),
         pairs_compared: 0,
-        pool: Arc::clone(&pool),
+        pool: Arc::clone(pool),
     };
     let result = pool.install(|| decisions.fill(settings, spool, watch, begun));
     // A file cut short under its map looks like anything at all; that it changed is the one true
@@ -218,7 +257,11 @@ impl Decisions {
         let bands = self.banding.map_or(0, |banding| banding.bands);
         let groups = is_near.then(|| Spool::new(spool, bands)).transpose()?;
         let key_roles = match settings.method {
-            Method::Near => KeyRoles::survey(&self.corpus, self.shingling, watch)?,
+            Method::Near => {
+                let is_present = |&row: &u32| self.state[row as usize] == State::Kept;
+                let present: Vec<u32> = (0..self.state.len() as u32).filter(is_present).collect();
+                KeyRoles::survey(&self.corpus, &present, self.shingling, watch)?
+            }
             Method::Exact => KeyRoles::default(),
         };
         let columns = self.read(settings, groups.as_ref(), &key_roles, watch)?;
@@ -284,6 +327,7 @@ impl Decisions {
         let mut columns = Columns::new(self.state.len(), &settings.keep);
         let reader = Reader {
             corpus: &self.corpus,
+            state: &self.state,
             secret: Secret::draw()?,
             minhash: MinHash::new(settings.seed),
             shingling: (settings.method == Method::Near).then_some(self.shingling),
@@ -332,19 +376,11 @@ impl Decisions {
             self.counts.rows_without_score += found.counts.rows_without_score;
         }
         for (row, problem) in &self.problems {
-            let (path, line) = self.corpus.place(*row as usize);
-            if breaks_its_file(&self.corpus, *row as usize, problem) {
-                let byte = self.corpus.rows.offset(*row as usize);
-                let problem = format!(
-                    "the JSON array is broken in the element at byte {byte} (line {line}): {problem}"
-                );
-                return Err(Error::Broken {
-                    path,
-                    problem,
-                    hint: Some("rows of a broken array cannot be told apart; mend the file"),
-                });
+            if let Some(error) = broken_file(&self.corpus, *row as usize, problem) {
+                return Err(error);
             }
             if settings.stop_at_bad_row {
+                let (path, line) = self.corpus.place(*row as usize);
                 return Err(Error::Row {
                     path,
                     line,

@@ -57,7 +57,7 @@ pub enum RuleKind {
 }
 
 /// A format, ready to be followed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Layout {
     pub(crate) name: String,
     pub(crate) needs: Vec<Vec<String>>,
@@ -71,7 +71,7 @@ pub struct Layout {
 }
 
 /// What the layout knows about one place in the object.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Node {
     /// A part may stand here. Without a role of its own it has that of the object around it.
     pub leaf: Option<(RuleKind, Option<Arc<str>>)>,

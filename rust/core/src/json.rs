@@ -78,6 +78,39 @@ pub(crate) fn quoted(text: &str) -> String {
     json
 }
 
+/// How many bytes at the start of `bytes` mean themselves in a string: no quote, no backslash, no
+/// control character. May stop early, in the last few bytes.
+fn plain(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    let is_special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    let mut at = 0;
+    // A loop without a branch inside becomes vector instructions.
+    for chunk in bytes.chunks_exact(32) {
+        if chunk
+            .iter()
+            .fold(false, |any, &byte| any | is_special(byte))
+        {
+            break;
+        }
+        at += chunk.len();
+    }
+    for word in bytes[at..].chunks_exact(8) {
+        let word = u64::from_le_bytes(word.try_into().expect("chunks are eight bytes"));
+        let is_zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+        let controls = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+        let quotes = is_zero(word ^ (ONES * u64::from(b'"')));
+        let slashes = is_zero(word ^ (ONES * u64::from(b'\\')));
+        // The lowest mark is right; those above it may be raised by a borrow.
+        let found = controls | quotes | slashes;
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    at
+}
+
 struct Scan<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -153,6 +186,7 @@ impl Scan<'_> {
     fn string(&mut self) -> Result<(), Problem> {
         self.at += 1;
         loop {
+            self.at += plain(&self.bytes[self.at..]);
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;

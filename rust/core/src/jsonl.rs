@@ -7,11 +7,13 @@
 
 use std::borrow::Cow;
 use std::path::Path;
+use std::sync::Arc;
 
 use memchr::{memchr, memchr_iter};
 
 use crate::error::{Error, Result};
 use crate::json::{is_space, skip_space, validate, validate_first};
+use crate::later::{Later, Span};
 use crate::source::{Source, ending};
 use crate::value::end_of_container;
 use crate::watch::Watch;
@@ -38,6 +40,21 @@ impl Framing {
             Self::Array => "array",
             Self::Object => "object",
         }
+    }
+
+    /// A row on one line.
+    pub(crate) fn one_line(self, row: &[u8]) -> Cow<'_, [u8]> {
+        if self == Self::Lines || memchr::memchr2(b'\n', b'\r', row).is_none() {
+            return Cow::Borrowed(row);
+        }
+        let flat = |&byte: &u8| {
+            if matches!(byte, b'\n' | b'\r') {
+                b' '
+            } else {
+                byte
+            }
+        };
+        Cow::Owned(row.iter().map(flat).collect())
     }
 }
 
@@ -66,12 +83,14 @@ struct Place {
     line: u64,
 }
 
-/// All rows of all inputs.
-#[derive(Debug, Default)]
+/// All rows: those of the inputs, and after them those that were made from them.
+#[derive(Debug, Clone, Default)]
 pub struct Rows {
     /// The inputs, in order.
-    pub shards: Vec<Shard>,
-    places: Vec<Place>,
+    pub shards: Arc<Vec<Shard>>,
+    places: Arc<Vec<Place>>,
+    /// What became of rows since.
+    pub later: Later,
 }
 
 impl Rows {
@@ -80,9 +99,14 @@ impl Rows {
     /// # Errors
     /// [`Error::Broken`] for an array that is not closed or not an array; [`Error::Setting`] beyond
     /// 2³² rows.
+    ///
+    /// # Panics
+    /// The rows were cloned before all inputs were added.
     pub fn add(&mut self, source: Source, watch: &Watch) -> Result<()> {
-        let first_row = self.places.len();
-        self.shards.push(Shard {
+        let shards = Arc::get_mut(&mut self.shards).expect("only cloned when complete");
+        let places = Arc::get_mut(&mut self.places).expect("only cloned when complete");
+        let first_row = places.len();
+        shards.push(Shard {
             source,
             framing: Framing::Lines,
             first_row,
@@ -91,7 +115,7 @@ impl Rows {
             bom: false,
         });
         // Pushed before it is read, so that `check_inputs` sees it if reading fails.
-        let [.., shard] = &mut self.shards[..] else {
+        let [.., shard] = &mut shards[..] else {
             unreachable!("a shard was just pushed")
         };
         let bytes = shard.source.bytes();
@@ -100,8 +124,8 @@ impl Rows {
         let framing = framing_of(bytes, start, &shard.source.path);
         let mut blank_lines = 0;
         match framing {
-            Framing::Lines => blank_lines = find_lines(bytes, start, &mut self.places, watch)?,
-            Framing::Array => find_elements(bytes, start, &mut self.places, watch).map_err(|error| match error {
+            Framing::Lines => blank_lines = find_lines(bytes, start, places, watch)?,
+            Framing::Array => find_elements(bytes, start, places, watch).map_err(|error| match error {
                 Stray::Stopped(error) => error,
                 Stray::At(at, expected) => Error::Broken {
                     path: shard.source.path.clone(),
@@ -113,16 +137,16 @@ impl Rows {
                 let start = skip_space(bytes, start);
                 let kept = bytes[start..].trim_ascii_end().len();
                 let line = 1 + memchr_iter(b'\n', &bytes[..start]).count() as u64;
-                self.places.push(Place { start: start as u64, bytes: kept as u64, line });
+                places.push(Place { start: start as u64, bytes: kept as u64, line });
             }
         }
-        if self.places.len() >= u32::MAX as usize {
+        if places.len() >= u32::MAX as usize {
             return Err(Error::Setting(format!(
                 "more than {} rows in one run",
                 u32::MAX - 1
             )));
         }
-        (shard.framing, shard.rows) = (framing, self.places.len() - first_row);
+        (shard.framing, shard.rows) = (framing, places.len() - first_row);
         (shard.blank_lines, shard.bom) = (blank_lines, bom);
         Ok(())
     }
@@ -130,72 +154,110 @@ impl Rows {
     /// How many rows there are.
     #[must_use]
     pub fn len(&self) -> usize {
+        self.places.len() + self.later.made().len()
+    }
+
+    /// How many rows the inputs have.
+    #[must_use]
+    pub fn read(&self) -> usize {
         self.places.len()
     }
 
     /// Are there no rows at all?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.len() == 0
     }
 
-    /// The shard that row `row` stands in.
+    /// The row of an input that row `row` is, or descends from.
+    #[must_use]
+    pub fn origin(&self, row: usize) -> usize {
+        let made = row.checked_sub(self.places.len());
+        made.map_or(row, |at| self.later.made()[at].origin as usize)
+    }
+
+    /// The shard that row `row` stands in, or descends from.
     #[must_use]
     pub fn shard(&self, row: usize) -> &Shard {
         // Shards without rows share their first row with the next one; the last of them holds it.
         &self.shards[self.shard_index(row)]
     }
 
-    /// The number of the shard that row `row` stands in.
+    /// The number of that shard.
     #[must_use]
     pub fn shard_index(&self, row: usize) -> usize {
-        self.shards.partition_point(|shard| shard.first_row <= row) - 1
+        let origin = self.origin(row);
+        self.shards
+            .partition_point(|shard| shard.first_row <= origin)
+            - 1
     }
 
-    /// The bytes of a row as they stand in the input, without the line feed.
+    /// Where a row stands in the spool, if not in an input.
+    fn span(&self, row: usize) -> Option<Span> {
+        match row.checked_sub(self.places.len()) {
+            Some(made) => Some(self.later.made()[made].span),
+            None => self.later.span(row),
+        }
+    }
+
+    /// The bytes of a row as it now is, without the line feed.
     #[must_use]
     pub fn bytes(&self, row: usize) -> &[u8] {
-        let place = self.places[row];
+        self.span(row)
+            .map_or_else(|| self.original(row), |span| self.later.bytes(span))
+    }
+
+    /// The bytes of a row as they stand in the input, without the line feed; of one that was made,
+    /// as it now is.
+    #[must_use]
+    pub fn original(&self, row: usize) -> &[u8] {
+        let Some(place) = self.places.get(row) else {
+            return self.bytes(row);
+        };
         let start = place.start as usize;
         &self.shard(row).source.bytes()[start..start + place.bytes as usize]
     }
 
-    /// Line on which the row begins, from 1.
+    /// Line on which the row begins, from 1; of one that was made, that of its origin.
     #[must_use]
     pub fn line(&self, row: usize) -> u64 {
-        self.places[row].line
+        self.places[self.origin(row)].line
     }
 
-    /// Offset at which the row begins in its decompressed file.
+    /// Offset at which the row, or its origin, begins in its decompressed file.
     #[must_use]
     pub fn offset(&self, row: usize) -> u64 {
-        self.places[row].start
+        self.places[self.origin(row)].start
     }
 
-    /// Length of a row in bytes.
+    /// Length of a row in bytes, as it now is.
     #[must_use]
     pub fn size(&self, row: usize) -> u64 {
-        self.places[row].bytes
+        self.span(row)
+            .map_or_else(|| self.places[row].bytes, |span| span.bytes)
+    }
+
+    /// Where another process finds a row: its shard, its span, and whether that is in the spool.
+    pub(crate) fn whereabouts(&self, row: usize) -> (usize, Span, bool) {
+        let shard = self.shard_index(row);
+        if let Some(span) = self.span(row) {
+            return (shard, span, true);
+        }
+        let Place { start, bytes, .. } = self.places[row];
+        (shard, Span { start, bytes }, false)
     }
 
     /// A row as it is written: one line. Only line breaks between tokens change, and only outside
     /// line files.
     #[must_use]
     pub fn one_line(&self, row: usize) -> Cow<'_, [u8]> {
-        let bytes = self.bytes(row);
-        if self.shard(row).framing == Framing::Lines
-            || memchr::memchr2(b'\n', b'\r', bytes).is_none()
-        {
-            return Cow::Borrowed(bytes);
-        }
-        let flat = |&byte: &u8| {
-            if matches!(byte, b'\n' | b'\r') {
-                b' '
-            } else {
-                byte
-            }
-        };
-        Cow::Owned(bytes.iter().map(flat).collect())
+        self.shard(row).framing.one_line(self.bytes(row))
+    }
+
+    /// The same of a row as it stands in its input.
+    #[must_use]
+    pub fn original_line(&self, row: usize) -> Cow<'_, [u8]> {
+        self.shard(row).framing.one_line(self.original(row))
     }
 
     /// Are all inputs still what they were?

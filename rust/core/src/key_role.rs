@@ -28,17 +28,22 @@ type Likeness = (u128, u128);
 pub(crate) struct KeyRoles(HashMap<Arc<str>, Likeness>);
 
 impl KeyRoles {
-    /// Compare each sampled row with the next.
-    pub(crate) fn survey(corpus: &Corpus, shingling: Shingling, watch: &Watch) -> Result<Self> {
+    /// Compare each sampled row with the next; `rows` are those that take part.
+    pub(crate) fn survey(
+        corpus: &Corpus,
+        rows: &[u32],
+        shingling: Shingling,
+        watch: &Watch,
+    ) -> Result<Self> {
         let mut likeness: HashMap<Arc<str>, Likeness> = HashMap::new();
         if shingling.alike == Alike::Whole {
             return Ok(Self(likeness));
         }
         let (mut buffer, mut shingler) = (Vec::new(), Shingler::default());
         let mut previous = RowSets::default();
-        for row in (0..corpus.rows.len()).step_by(corpus.rows.len().div_ceil(SAMPLE).max(1)) {
+        for &row in rows.iter().step_by(rows.len().div_ceil(SAMPLE).max(1)) {
             watch.check()?;
-            let Ok(read) = corpus.read(row, &mut buffer) else {
+            let Ok(read) = corpus.read(row as usize, &mut buffer) else {
                 continue;
             };
             let sets = shingler.sets(&read.parts, shingling);

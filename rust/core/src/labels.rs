@@ -19,7 +19,7 @@ impl Decisions {
         let is_field = |(key, _): &(Cow<[u8]>, Value)| **key == *field.as_bytes();
         let of_row = |buffer: &mut Vec<u8>, row: usize| -> Result<Option<String>> {
             watch.check()?;
-            if self.state[row] == State::Quarantined {
+            if matches!(self.state[row], State::Quarantined | State::Absent) {
                 return Ok(None);
             }
             let read = self.corpus.read_again(row, buffer)?;

@@ -9,8 +9,8 @@ use crate::value::has_lone_surrogate;
 
 use crate::bands::Banding;
 use crate::corpus::Corpus;
-use crate::decisions::Counts;
-use crate::error::{Problem, Result};
+use crate::decisions::{Counts, State};
+use crate::error::{Error, Problem, Result};
 use crate::exact::Secret;
 use crate::json::validate_first;
 use crate::jsonl::Framing;
@@ -78,6 +78,8 @@ pub(crate) struct Scratch {
 
 pub(crate) struct Reader<'a> {
     pub corpus: &'a Corpus,
+    /// Rows that are [`State::Absent`] are not read.
+    pub state: &'a [State],
     pub secret: Secret,
     pub minhash: MinHash,
     /// None if only equal rows are looked for.
@@ -104,6 +106,9 @@ impl Reader<'_> {
         scratch.columns.iter_mut().for_each(Vec::clear);
         for at in 0..block.sizes.len() {
             let row = block.first_row + at;
+            if self.state[row] == State::Absent {
+                continue;
+            }
             match self.corpus.read(row, &mut scratch.row) {
                 Ok(read) => {
                     let parts = &read.parts;
@@ -185,8 +190,23 @@ impl Reader<'_> {
     }
 }
 
+/// What a problem with this row means for its whole file, if anything.
+pub(crate) fn broken_file(corpus: &Corpus, row: usize, problem: &Problem) -> Option<Error> {
+    breaks_its_file(corpus, row, problem).then(|| {
+        let (path, line) = corpus.place(row);
+        let byte = corpus.rows.offset(row);
+        Error::Broken {
+            path,
+            problem: format!(
+                "the JSON array is broken in the element at byte {byte} (line {line}): {problem}"
+            ),
+            hint: Some("rows of a broken array cannot be told apart; mend the file"),
+        }
+    })
+}
+
 /// Does a problem with this row mean that the borders of its neighbours cannot be trusted?
-pub(crate) fn breaks_its_file(corpus: &Corpus, row: usize, problem: &Problem) -> bool {
+fn breaks_its_file(corpus: &Corpus, row: usize, problem: &Problem) -> bool {
     let is_misshapen = |bytes: &[u8]| match validate_first(bytes, 0) {
         Ok(end) => end != bytes.len(),
         Err(problem) => matches!(problem, Problem::InvalidJson { .. }),

@@ -73,7 +73,7 @@ impl Corpus {
 }
 
 impl Block {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             rows: vec![(0, 0)],
             ..Self::default()
@@ -90,7 +90,7 @@ impl Block {
         block
     }
 
-    fn add(&mut self, row: &[u8], layout: &Layout) {
+    pub(crate) fn add(&mut self, row: &[u8], layout: &Layout) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(row);
         let copy = &self.bytes[start..];
@@ -114,27 +114,32 @@ impl Block {
         self.rows.push((self.bytes.len(), self.texts.len()));
     }
 
-    /// Some of the rows, one after the other, as a block of their own.
+    /// Some of the rows, in the order given, as a block of their own.
     ///
     /// # Panics
-    /// There are no such rows in the block.
+    /// There is no such row in the block.
     #[must_use]
-    pub fn slice(&self, rows: Range<usize>) -> Self {
-        let ((from, first), (to, last)) = (self.rows[rows.start], self.rows[rows.end]);
-        let moved = |place: &Place| Place {
-            role: Arc::clone(&place.role),
-            span: place.span.start - from..place.span.end - from,
-        };
-        let ends = self.rows[rows.start..=rows.end].iter();
-        let problems = self.problems.iter().filter(|(at, _)| rows.contains(at));
-        Self {
-            bytes: self.bytes[from..to].to_vec(),
-            rows: ends.map(|(at, text)| (at - from, text - first)).collect(),
-            texts: self.texts[first..last].iter().map(moved).collect(),
-            problems: problems
-                .map(|(at, problem)| (at - rows.start, problem.clone()))
-                .collect(),
+    pub fn take(&self, rows: impl IntoIterator<Item = usize>) -> Self {
+        let mut block = Self::new();
+        for at in rows {
+            let (from, shift) = (self.rows[at].0, block.bytes.len());
+            block.bytes.extend_from_slice(self.row(at));
+            block.texts.extend(self.texts_of(at).map(|text| {
+                let Place { role, span } = &self.texts[text];
+                Place {
+                    role: Arc::clone(role),
+                    span: span.start - from + shift..span.end - from + shift,
+                }
+            }));
+            let known = self.problems.binary_search_by_key(&at, |&(bad, _)| bad);
+            if let Ok(known) = known {
+                block
+                    .problems
+                    .push((block.len(), self.problems[known].1.clone()));
+            }
+            block.rows.push((block.bytes.len(), block.texts.len()));
         }
+        block
     }
 
     /// How many rows there are.
@@ -247,28 +252,67 @@ impl Block {
     /// None if nothing changes, or nothing may.
     #[must_use]
     pub fn rewritten(&self, at: usize, texts: &[Option<&str>]) -> Option<Vec<u8>> {
+        let (mut row, mut spans) = (Vec::new(), Vec::new());
+        self.splice(at, texts, &mut row, &mut spans).then_some(row)
+    }
+
+    /// All rows with some of their texts said otherwise, and whether each row changed. One new text,
+    /// or none, is given for each text of the block.
+    #[must_use]
+    pub fn respelled(&self, texts: &[Option<&str>]) -> (Self, Vec<bool>) {
+        let mut block = Self::new();
+        block.problems.clone_from(&self.problems);
+        let splice = |at: usize| {
+            let places = self.texts_of(at);
+            let mut spans = Vec::new();
+            let is_new = self.splice(at, &texts[places.clone()], &mut block.bytes, &mut spans);
+            block
+                .texts
+                .extend(places.zip(spans).map(|(text, span)| Place {
+                    role: Arc::clone(self.role(text)),
+                    span,
+                }));
+            block.rows.push((block.bytes.len(), block.texts.len()));
+            is_new
+        };
+        let changed = (0..self.len()).map(splice).collect();
+        (block, changed)
+    }
+
+    /// Append a row with some of its texts said otherwise to `row`, and to `spans` where its texts
+    /// then stand. Says whether it changed.
+    fn splice(
+        &self,
+        at: usize,
+        texts: &[Option<&str>],
+        row: &mut Vec<u8>,
+        spans: &mut Vec<Range<usize>>,
+    ) -> bool {
         let places = self.texts_of(at);
         debug_assert_eq!(places.len(), texts.len());
-        let is_new = |&(place, text): &(usize, &str)| *self.text(place) != *text.as_bytes();
-        let given = places.clone().zip(texts);
-        let mut new: Vec<(usize, &str)> = given
-            .filter_map(|(place, text)| Some((place, (*text)?)))
-            .filter(is_new)
-            .collect();
-        if new.is_empty() || self.is_fixed(at) {
-            return None;
-        }
+        let is_fixed = self.is_fixed(at);
         // Texts come in the order of the layout, which may not be that of the row.
-        new.sort_unstable_by_key(|&(place, _)| self.texts[place].span.start);
-        let (mut row, mut done) = (Vec::new(), self.rows[at].0);
-        for (place, text) in new {
+        let mut order: Vec<usize> = places.clone().collect();
+        order.sort_unstable_by_key(|&place| self.texts[place].span.start);
+        let begin = spans.len();
+        spans.resize(begin + places.len(), 0..0);
+        let (mut done, mut is_new) = (self.rows[at].0, false);
+        for place in order {
             let span = &self.texts[place].span;
+            let text = texts[place - places.start];
+            let text = text.filter(|text| !is_fixed && *self.text(place) != *text.as_bytes());
             row.extend_from_slice(&self.bytes[done..span.start]);
-            row.extend_from_slice(quoted(text).as_bytes());
+            let start = row.len();
+            match text {
+                Some(text) => row.extend_from_slice(quoted(text).as_bytes()),
+                None => row.extend_from_slice(&self.bytes[span.clone()]),
+            }
+            spans[begin + place - places.start] = start..row.len();
+            is_new |= text.is_some();
             done = span.end;
         }
         row.extend_from_slice(&self.bytes[done..self.rows[at + 1].0]);
-        Some(row)
+        is_new
     }
 }
 

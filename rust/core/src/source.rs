@@ -6,10 +6,11 @@
 //! the file was, and [`Source::check`] says whether it still is that; nothing read is to be
 //! published before.
 
-#![allow(unsafe_code)] // one map per input, see `map`
+#![allow(unsafe_code)] // one map per input, see `map`; a descriptor, see `of_descriptor`
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -70,8 +71,10 @@ pub struct Source {
     /// How it was packed.
     pub compression: Compression,
     map: Option<Mmap>,
-    /// The mapped input and what it was when opened; None for a spool, which is ours alone.
-    seen: Option<(File, Fingerprint)>,
+    /// What is mapped: the input itself, or a spool.
+    file: File,
+    /// What the input was when it was opened; None for a spool, which is ours alone.
+    seen: Option<Fingerprint>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -139,7 +142,8 @@ impl Source {
                 path: path.to_owned(),
                 compression,
                 map,
-                seen: Some((file, fingerprint)),
+                file,
+                seen: Some(fingerprint),
             });
         }
         let packed = BufReader::with_capacity(1 << 20, head.as_slice().chain(patient));
@@ -179,8 +183,38 @@ impl Source {
             path: path.to_owned(),
             compression,
             map,
+            file: spooled,
             seen: None,
         })
+    }
+
+    /// Map a spool of our own, as far as it is written.
+    pub(crate) fn of_spool(file: File, path: &Path) -> io::Result<Self> {
+        let bytes = file.metadata()?.len();
+        Ok(Self {
+            path: path.to_owned(),
+            compression: Compression::None,
+            map: map(&file, bytes)?,
+            file,
+            seen: None,
+        })
+    }
+
+    /// Map what another process of ours has mapped, from a descriptor that it left us.
+    pub(crate) fn of_descriptor(descriptor: RawFd, path: &Path) -> io::Result<Self> {
+        // SAFETY: borrowed for the length of one call, which fails if nothing is open there.
+        let file = unsafe { BorrowedFd::borrow_raw(descriptor) }.try_clone_to_owned()?;
+        let file = File::from(file);
+        let seen = Fingerprint::of(&file)?;
+        let mut source = Self::of_spool(file, path)?;
+        source.seen = Some(seen);
+        Ok(source)
+    }
+
+    /// The descriptor of what is mapped, for [`Source::of_descriptor`] in a child.
+    #[must_use]
+    pub fn descriptor(&self) -> RawFd {
+        self.file.as_raw_fd()
     }
 
     /// All bytes, after decompression.
@@ -195,7 +229,7 @@ impl Source {
     /// [`Error::Changed`] if not.
     pub fn check(&self) -> Result<()> {
         match &self.seen {
-            Some((file, seen)) if Fingerprint::of(file).ok().as_ref() != Some(seen) => {
+            Some(seen) if Fingerprint::of(&self.file).ok().as_ref() != Some(seen) => {
                 Err(Error::Changed {
                     path: self.path.clone(),
                 })

@@ -47,6 +47,14 @@ impl Choice for Copy {
     const WORDS: &'static [(&'static str, Self)] = &[("map", Self(false)), ("read", Self(true))];
 }
 
+impl Choice for core::Framing {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("lines", Self::Lines),
+        ("array", Self::Array),
+        ("object", Self::Object),
+    ];
+}
+
 impl Choice for core::RuleKind {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("text", Self::Text),

@@ -63,6 +63,19 @@ impl Decided {
         self.0.pairs.iter().map(Pair::of).collect()
     }
 
+    #[pyo3(signature = (path, *, progress = None))]
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn write_removals(
+        &self,
+        py: Python,
+        path: PathBuf,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
+        watched(py, progress.as_ref(), |watch| {
+            self.0.write_removals(&path, watch)
+        })
+    }
+
     fn state<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u8>> {
         self.0.state_codes().into_pyarray(py)
     }
@@ -116,10 +129,9 @@ fn decide(
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Decided> {
     let formats: Vec<core::Format> = formats.into_iter().map(core::Format::from).collect();
-    let format = (format != "auto").then_some(format);
     let settings = core::Settings {
         reading: core::Reading {
-            format,
+            format: (format != "auto").then_some(format),
             field,
             also,
             on,
@@ -170,11 +182,14 @@ mod _native {
     use super::{Decided, decide, guard_maps, parts};
 
     #[pymodule_export]
-    use super::records::{Block, Dataset};
+    use super::records::{Block, Dataset, Files};
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]
     const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    #[pymodule_export]
+    const WHEREABOUTS: usize = curatekit_core::WHEREABOUTS;
 
     #[pymodule_export]
     const UNICODE_VERSION: &str = curatekit_core::UNICODE_VERSION;

@@ -1,15 +1,18 @@
 //! Rows as plugins see them: their texts as Python's strings, and new strings spliced in.
 
+use std::os::fd::RawFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use curatekit_core as core;
-use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyBytes, PyString};
 
-use crate::arguments::{Copy, FormatArgument, Words};
+use crate::Decided;
+use crate::arguments::{Copy, FormatArgument, Keep, Words};
 use crate::failure::to_python;
 use crate::waiting::watched;
 
@@ -66,12 +69,234 @@ impl Dataset {
 
     #[allow(clippy::needless_pass_by_value)] // extracted from Python
     fn block(&self, py: Python, rows: PyReadonlyArray1<u64>) -> PyResult<Block> {
-        let rows: Vec<usize> = rows.as_array().iter().map(|&row| row as usize).collect();
-        rows.iter().try_for_each(|&row| check(&self.0, row))?;
+        let rows = rows_of(&self.0, &rows)?;
         py.detach(|| self.0.block(&rows))
             .map(Block)
             .map_err(to_python)
     }
+
+    fn offset(&self, row: usize) -> PyResult<u64> {
+        check(&self.0, row)?;
+        Ok(self.0.rows.offset(row))
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn problems(
+        &self,
+        py: Python,
+        rows: PyReadonlyArray1<u64>,
+        threads: usize,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Vec<(u32, &'static str, String)>> {
+        let rows = rows_of(&self.0, &rows)?;
+        let found = watched(py, progress.as_ref(), |watch| {
+            self.0.problems(&rows, threads, watch)
+        })?;
+        let told = |(row, problem): (u32, core::Problem)| (row, problem.id(), problem.to_string());
+        Ok(found.into_iter().map(told).collect())
+    }
+
+    fn descriptors(&self) -> Vec<(String, RawFd, &'static str, String)> {
+        let told = |of: core::Descriptor| {
+            let path = of.path.to_string_lossy().into_owned();
+            (path, of.descriptor, of.framing.name(), of.format)
+        };
+        self.0.descriptors().into_iter().map(told).collect()
+    }
+
+    fn shards(&self) -> Vec<(String, String, usize, usize)> {
+        let shards = self.0.rows.shards.iter().zip(&self.0.layouts);
+        let told = |(shard, layout): (&core::Shard, &Arc<core::Layout>)| {
+            let path = shard.source.path.to_string_lossy().into_owned();
+            (path, layout.name().to_owned(), shard.first_row, shard.rows)
+        };
+        shards.map(told).collect()
+    }
+
+    fn bytes_read(&self) -> usize {
+        let shards = self.0.rows.shards.iter();
+        shards.map(|shard| shard.source.bytes().len()).sum()
+    }
+
+    fn spool_descriptor(&self) -> Option<RawFd> {
+        self.0.spool_descriptor()
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn whereabouts<'py>(
+        &self,
+        py: Python<'py>,
+        rows: PyReadonlyArray1<u64>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let rows = rows_of(&self.0, &rows)?;
+        Ok(PyBytes::new(py, &self.0.whereabouts(&rows)))
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn later(
+        &self,
+        py: Python,
+        spool: PathBuf,
+        rewritten: PyReadonlyArray2<u64>,
+        made: PyReadonlyArray2<u64>,
+    ) -> PyResult<Self> {
+        let (rewritten, made) = (spans(&rewritten)?, spans(&made)?);
+        let all = self.0.rows.len() + made.len();
+        let parents = made.iter().map(|&(parent, _)| (parent, self.0.rows.len()));
+        let rows = rewritten.iter().map(|&(row, _)| (row, all));
+        if let Some((row, _)) = rows.chain(parents).find(|&(row, rows)| row >= rows) {
+            return Err(PyIndexError::new_err(format!("there is no row {row}")));
+        }
+        let of_parent = |&(parent, span): &(usize, core::Span)| core::Made {
+            origin: self.0.rows.origin(parent) as u32,
+            span,
+        };
+        let made: Vec<core::Made> = made.iter().map(of_parent).collect();
+        py.detach(|| self.0.later(&spool, &rewritten, &made))
+            .map(Self)
+            .map_err(to_python)
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn write_decisions(
+        &self,
+        py: Python,
+        lives: Vec<(String, PathBuf)>,
+        path: PathBuf,
+    ) -> PyResult<u64> {
+        watched(py, None, |watch| {
+            self.0.write_decisions(&lives, &path, watch)
+        })
+    }
+
+    #[pyo3(signature = (rows, path, *, original, progress))]
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn copy(
+        &self,
+        py: Python,
+        rows: PyReadonlyArray1<u64>,
+        path: PathBuf,
+        original: bool,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<(u64, u64, String)> {
+        let rows = rows_of(&self.0, &rows)?;
+        let written = watched(py, progress.as_ref(), |watch| {
+            self.0.copy_rows(&rows, original, &path, watch)
+        })?;
+        Ok((
+            written.rows,
+            written.bytes,
+            format!("{:032x}", written.hash),
+        ))
+    }
+
+    #[pyo3(signature = (present, *, also, on, method, threshold_millis, ngram, alike, numbers, recall, keep, seed, threads,
+        memory, spool, progress))]
+    #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)] // keywords of a Python function
+    fn decide(
+        &self,
+        py: Python,
+        present: PyReadonlyArray1<bool>,
+        also: Vec<String>,
+        on: Vec<String>,
+        method: Words<core::Method>,
+        threshold_millis: u32,
+        ngram: Option<usize>,
+        alike: Option<Words<core::Alike>>,
+        numbers: Option<Words<core::Numbers>>,
+        recall: Option<Words<core::Recall>>,
+        keep: Keep,
+        seed: u64,
+        threads: usize,
+        memory: u64,
+        spool: PathBuf,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Decided> {
+        let present: Vec<bool> = present.as_array().to_vec();
+        if present.len() != self.0.rows.len() {
+            let message = format!("{} values for {} rows", present.len(), self.0.rows.len());
+            return Err(PyValueError::new_err(message));
+        }
+        let settings = core::Settings {
+            reading: core::Reading {
+                also,
+                on,
+                ..core::Reading::default()
+            },
+            method: method.0,
+            threshold_millis,
+            ngram,
+            alike: alike.map(|alike| alike.0),
+            numbers: numbers.map(|numbers| numbers.0),
+            recall: recall.map(|recall| recall.0),
+            keep: keep.0,
+            seed,
+            threads,
+            memory,
+            ..core::Settings::default()
+        };
+        watched(py, progress.as_ref(), |watch| {
+            core::decide_among(&self.0, &present, &settings, &spool, watch)
+        })
+        .map(Decided)
+    }
+}
+
+/// The files of a dataset, mapped from what a parent process left open.
+#[pyclass(frozen, module = "curatekit._native")]
+pub struct Files(core::Files);
+
+#[pymethods]
+impl Files {
+    #[new]
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn new(
+        descriptors: Vec<(PathBuf, RawFd, Words<core::Framing>, String)>,
+        spool: Option<RawFd>,
+        formats: Vec<FormatArgument>,
+        field: Option<String>,
+    ) -> PyResult<Self> {
+        let formats: Vec<core::Format> = formats.into_iter().map(core::Format::from).collect();
+        let of = |(path, descriptor, framing, format)| {
+            let framing: Words<core::Framing> = framing;
+            core::Descriptor {
+                path,
+                descriptor,
+                framing: framing.0,
+                format,
+            }
+        };
+        let descriptors: Vec<_> = descriptors.into_iter().map(of).collect();
+        core::Files::open(&descriptors, spool, &formats, field.as_deref())
+            .map(Self)
+            .map_err(to_python)
+    }
+
+    fn block(&self, py: Python, whereabouts: &[u8]) -> PyResult<Block> {
+        py.detach(|| self.0.block(whereabouts))
+            .map(Block)
+            .map_err(to_python)
+    }
+}
+
+/// Rows with a span each, of an array with row, start and length.
+fn spans(array: &PyReadonlyArray2<u64>) -> PyResult<Vec<(usize, core::Span)>> {
+    let array = array.as_array();
+    if array.ncols() != 3 {
+        return Err(PyValueError::new_err("a span is row, start and length"));
+    }
+    let span = |row: numpy::ndarray::ArrayView1<u64>| {
+        let (start, bytes) = (row[1], row[2]);
+        (row[0] as usize, core::Span { start, bytes })
+    };
+    Ok(array.rows().into_iter().map(span).collect())
+}
+
+/// Row numbers, checked.
+fn rows_of(corpus: &core::Corpus, rows: &PyReadonlyArray1<u64>) -> PyResult<Vec<usize>> {
+    let rows: Vec<usize> = rows.as_array().iter().map(|&row| row as usize).collect();
+    rows.iter().try_for_each(|&row| check(corpus, row))?;
+    Ok(rows)
 }
 
 /// The path of a row's file as given, and the row's line in it.
@@ -106,12 +331,19 @@ impl Block {
         self.0.len()
     }
 
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn take(&self, rows: PyReadonlyArray1<u64>) -> PyResult<Self> {
+        let rows: Vec<usize> = rows.as_array().iter().map(|&at| at as usize).collect();
+        rows.iter().try_for_each(|&at| self.check(at))?;
+        Ok(Self(self.0.take(rows)))
+    }
+
     fn slice(&self, start: usize, stop: usize) -> PyResult<Self> {
         if start > stop || stop > self.0.len() {
             let message = format!("there are no rows {start} to {stop} in the block");
             return Err(PyIndexError::new_err(message));
         }
-        Ok(Self(self.0.slice(start..stop)))
+        Ok(Self(self.0.take(start..stop)))
     }
 
     fn row<'py>(&self, py: Python<'py>, at: usize) -> PyResult<Bound<'py, PyBytes>> {
@@ -177,23 +409,35 @@ impl Block {
         py: Python<'py>,
         texts: Vec<Option<Bound<'py, PyString>>>,
     ) -> PyResult<Vec<Option<Bound<'py, PyBytes>>>> {
+        let (block, changed) = self.respelled(texts)?;
+        let rows = changed.into_iter().enumerate();
+        let row = |(at, is_new): (usize, bool)| is_new.then(|| PyBytes::new(py, block.0.row(at)));
+        Ok(rows.map(row).collect())
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn respelled(&self, texts: Vec<Option<Bound<'_, PyString>>>) -> PyResult<(Self, Vec<bool>)> {
         if texts.len() != self.0.texts() {
             let message = format!("{} texts for {} parts", texts.len(), self.0.texts());
             return Err(PyValueError::new_err(message));
         }
-        let of_row = |at: usize| {
-            if self.0.is_fixed(at) {
-                return Ok(None);
-            }
-            let texts = texts[self.0.texts_of(at)].iter();
-            let texts: Vec<Option<PyBackedStr>> = texts
-                .map(|text| text.clone().map(PyBackedStr::try_from).transpose())
-                .collect::<PyResult<_>>()?;
-            let texts: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
-            let row = self.0.rewritten(at, &texts);
-            Ok(row.map(|row| PyBytes::new(py, &row)))
-        };
-        (0..self.0.len()).map(of_row).collect()
+        let is_fixed = (0..self.0.len()).flat_map(|at| {
+            let is_fixed = self.0.is_fixed(at);
+            self.0.texts_of(at).map(move |_| is_fixed)
+        });
+        // What is said of a row that never changes may be no Unicode either.
+        let texts: Vec<Option<PyBackedStr>> = texts
+            .into_iter()
+            .zip(is_fixed)
+            .map(|(text, is_fixed)| {
+                text.filter(|_| !is_fixed)
+                    .map(PyBackedStr::try_from)
+                    .transpose()
+            })
+            .collect::<PyResult<_>>()?;
+        let texts: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
+        let (block, changed) = self.0.respelled(&texts);
+        Ok((Self(block), changed))
     }
 }
 

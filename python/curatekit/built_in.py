@@ -1,0 +1,206 @@
+"""The steps that need no plugin: they hold no opinion on what is good, but those of the recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+from msgspec import Meta
+
+from curatekit.settings import KEEP, LIMITS, Alike, Numbers, Recall
+from curatekit.steps import Filter, Options, Selector, Step, Verdicts
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from curatekit.records import Batch
+
+_GOLDEN = 0x9E3779B97F4A7C15
+"""2⁶⁴ divided by the golden ratio: what splitmix64 counts by."""
+
+
+class ExactDedup(Options):
+    """Remove the rows that say what an earlier one says."""
+
+    on: Annotated[tuple[str, ...], Meta(description="Roles compared; none is all.")] = ()
+    also: Annotated[tuple[str, ...], Meta(description="Further fields compared.")] = ()
+    keep: Annotated[str, Meta(pattern=KEEP, description="Which of two stays.")] = "first"
+
+
+class NearDedup(ExactDedup):
+    """Remove the rows that say nearly what a kept one says."""
+
+    threshold: Annotated[float, Meta(gt=0, le=1, description="Least similarity.")] = 0.8
+    ngram: Annotated[
+        Annotated[int, Meta(ge=LIMITS["ngram"][0], le=LIMITS["ngram"][1])] | None,
+        Meta(description="Words of a shingle."),
+    ] = None
+    alike: Annotated[Alike | None, Meta(description="Where the threshold must be reached.")] = None
+    numbers: Annotated[Numbers | None, Meta(description="What different numbers do.")] = None
+    recall: Annotated[Recall | None, Meta(description="How pairs are looked for.")] = None
+    seed: Annotated[int, Meta(ge=0, description="Of the signatures.")] = 0
+
+
+class SampleOptions(Options):
+    """How many rows are drawn."""
+
+    count: Annotated[
+        Annotated[int, Meta(ge=0)] | None, Meta(description="So many rows stay, or all there are.")
+    ] = None
+    share: Annotated[
+        Annotated[float, Meta(ge=0, le=1)] | None,
+        Meta(description="So many of the rows stay, rounded down."),
+    ] = None
+    seed: Annotated[int, Meta(ge=0, description="Another seed draws other rows.")] = 0
+
+    def __post_init__(self) -> None:
+        if (self.count is None) == (self.share is None):
+            raise ValueError("one of `count` and `share` says how many rows stay")
+
+
+class Sample(Selector):
+    """Keep rows drawn by chance, the same ones each time.
+
+    A smaller sample with the same seed is part of a larger one.
+    """
+
+    name = "sample"
+    reasons = ("not-sampled",)
+    Options = SampleOptions
+    options: SampleOptions
+
+    def select(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
+        """Keep those whose numbers have the least hashes (splitmix64; Steele et al. 2014)."""
+        import numpy as np  # noqa: PLC0415 (slow, and only arrays need it)
+
+        rows = columns["row"]
+        count, share = self.options.count, self.options.share
+        size = int(len(rows) * share) if share is not None else min(count or 0, len(rows))
+        seed = np.uint64(self.options.seed * _GOLDEN % 2**64)
+        mixed = (rows.astype(np.uint64) + np.uint64(1)) * np.uint64(_GOLDEN) ^ seed
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+        mixed ^= mixed >> np.uint64(31)
+        chosen = np.zeros(len(rows), np.bool_)
+        chosen[np.lexsort((rows, mixed))[:size]] = True
+        return chosen
+
+
+class LimitOptions(Options):
+    """How many rows stay."""
+
+    rows: Annotated[int, Meta(ge=0, description="So many rows stay: the first.")]
+
+
+class Limit(Selector):
+    """Keep the first rows, in the order of the data, or of a `sort-by` before."""
+
+    name = "limit"
+    reasons = ("over-limit",)
+    Options = LimitOptions
+    options: LimitOptions
+
+    def select(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
+        """Keep the first."""
+        import numpy as np  # noqa: PLC0415
+
+        chosen: NDArray[np.bool_] = np.arange(len(columns["row"])) < self.options.rows
+        return chosen
+
+
+class SortByOptions(Options):
+    """What rows are sorted by."""
+
+    column: Annotated[str, Meta(description="What is counted in texts, or a scorer's id.")]
+    descending: Annotated[bool, Meta(description="Greatest first.")] = False
+
+
+class SortBy(Step):
+    """Write rows in the order of a column; those with no value come last, equal ones stay in order.
+
+    Row numbers stay what they were.
+    """
+
+    name = "sort-by"
+    Options = SortByOptions
+    options: SortByOptions
+
+    def order(self, column: NDArray[Any]) -> NDArray[np.intp]:
+        """Tell for each place in the new order which row stands there."""
+        import numpy as np  # noqa: PLC0415
+
+        values = column.astype(np.float64)
+        return np.argsort(-values if self.options.descending else values, kind="stable")
+
+
+class KeepIfOptions(Options):
+    """What must hold of a row."""
+
+    column: Annotated[
+        str | None, Meta(description="What is counted in texts, or the id of a step before.")
+    ] = None
+    field: Annotated[str | None, Meta(description="A top-level field of the row.")] = None
+    at_least: Annotated[float | None, Meta(description="Its least value, a number.")] = None
+    at_most: Annotated[float | None, Meta(description="Its greatest value, a number.")] = None
+    one_of: Annotated[
+        tuple[str | int | float | bool, ...] | None, Meta(description="The values it may have.")
+    ] = None
+    missing: Annotated[
+        bool, Meta(description="Keep rows without the field, or without a score.")
+    ] = False
+
+    def __post_init__(self) -> None:
+        if (self.column is None) == (self.field is None):
+            raise ValueError("one of `column` and `field` says what is looked at")
+        if self.at_least is None and self.at_most is None and self.one_of is None:
+            raise ValueError("nothing is asked: there is no `at_least`, `at_most` or `one_of`")
+
+
+class KeepIf(Filter):
+    """Keep the rows of which a column, or a field of their own, has certain values."""
+
+    name = "keep-if"
+    reasons = ("missing", "too-low", "too-high", "other-value")
+    Options = KeepIfOptions
+    options: KeepIfOptions
+
+    def check(self, batch: Batch) -> Verdicts:
+        """Look at one value of each row."""
+        import numpy as np  # noqa: PLC0415
+
+        values = self._values(batch)
+        codes = [self._code(value) for value in values]
+        evidence = [
+            ascii(value)[:80] if code > 1 else None
+            for value, code in zip(values, codes, strict=True)
+        ]
+        return Verdicts(codes=np.array(codes, np.uint8), evidence=evidence)
+
+    def _values(self, batch: Batch) -> list[object]:
+        if self.options.column is not None:
+            values: list[object] = batch.column(self.options.column).tolist()
+            return [None if value != value else value for value in values]  # noqa: PLR0124 (NaN)
+        return [record.object.get(self.options.field or "") for record in batch]
+
+    def _code(self, value: object) -> int:
+        if value is None:
+            return 0 if self.options.missing else 1
+        least, most, one_of = self.options.at_least, self.options.at_most, self.options.one_of
+        if least is not None or most is not None:
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                return 4
+            if least is not None and value < least:
+                return 2
+            if most is not None and value > most:
+                return 3
+        if one_of is None or any(type(value) is type(one) and value == one for one in one_of):
+            return 0
+        return 4
+
+
+DEDUP: Mapping[str, type[Options]] = {"exact-dedup": ExactDedup, "near-dedup": NearDedup}
+"""Deduplications, which are the core's, and their options."""
+
+STEPS: Mapping[str, type[Step]] = {step.name: step for step in (KeepIf, Limit, Sample, SortBy)}
+"""Other steps that need no plugin."""

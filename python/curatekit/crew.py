@@ -1,0 +1,352 @@
+"""The child processes of a run, and what they are given to do.
+
+A crew hands out batches, takes the answers back in order, and survives its members: one that dies,
+hangs or raises costs no row. Its batch is given out again, row by row, so that what fails is known
+to the row, and every row is answered exactly once.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from curatekit.errors import ContractError, DataError, StepError
+from curatekit.worker import (
+    At,
+    Begin,
+    Choose,
+    Chosen,
+    Done,
+    Fit,
+    Fitted,
+    Raised,
+    Ready,
+    Response,
+    Stop,
+    Work,
+    frame_in,
+    packed,
+)
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+    from curatekit.steps import Author
+
+_CALL = "import sys; sys.path[:] = {path!r}; from curatekit.worker import main; main()"
+_AHEAD = 4
+"""Batches a child that may be answered before the first that is not."""
+_BEGIN_SECONDS = 300.0
+"""Longest time for a child to build its steps."""
+_PATIENCE_SECONDS = 10.0
+"""Longest time for a child to close its steps."""
+
+
+class Failure(Struct, frozen=True):
+    """Why a step could not say anything of a row."""
+
+    task: int
+    message: str
+    trace: str = ""
+    contract: tuple[str, str, str, str] | None = None
+
+    def error(self, author: Author, place: str | None = None) -> ContractError | StepError:
+        """Make the error that ends a run for it."""
+        if self.contract is not None:
+            return ContractError(*self.contract)
+        return StepError(author.step, author.plugin, self.message, place, self.trace)
+
+
+class Piece(Struct, frozen=True):
+    """Some rows, and what came of them."""
+
+    rows: NDArray[np.uint64]
+    outcome: Done | Failure
+
+
+class _Batch:
+    """Rows that were handed out together; their pieces come back in any order."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.pieces: list[Piece | None] = [None]
+
+    def split(self) -> list[tuple[_Batch, int, Work]]:
+        """Give its rows out again, one by one."""
+        rows = len(self.work.rows) // 8
+        self.pieces = [None] * rows
+        return [(self, at, _row_of(self.work, at, rows)) for at in range(rows)]
+
+
+_Job = tuple[_Batch, int, Work]
+"""A batch, the piece of it that is meant, and that piece."""
+
+
+def _row_of(work: Work, at: int, rows: int) -> Work:
+    width = len(work.whereabouts) // rows
+    columns = {
+        name: type(column).of(column.array()[at : at + 1]) for name, column in work.columns.items()
+    }
+    return Work(
+        rows=work.rows[at * 8 : at * 8 + 8],
+        whereabouts=work.whereabouts[at * width : (at + 1) * width],
+        columns=columns,
+    )
+
+
+class _Member:
+    """One child."""
+
+    def __init__(self, begin: Begin) -> None:
+        inherited = [descriptor for _, descriptor, *_ in begin.files]
+        inherited += [] if begin.spool is None else [begin.spool]
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _CALL.format(path=sys.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            pass_fds=inherited,
+        )
+        self.job: _Job | None = None
+        self.task = -1
+        self.since = time.monotonic()
+        self.is_ready = False
+        self._buffer = bytearray()
+        self.send(begin)
+
+    def send(self, frame: Begin | Work | Fit | Choose | Stop) -> None:
+        self.since = time.monotonic()
+        assert self.process.stdin is not None  # noqa: S101 (it was asked for)
+        with suppress(BrokenPipeError):  # it is dead, which its silence will tell
+            left = memoryview(packed(frame))
+            while left:  # a pipe takes a part at a time
+                left = left[os.write(self.process.stdin.fileno(), left) :]
+
+    def fileno(self) -> int:
+        assert self.process.stdout is not None  # noqa: S101 (it was asked for)
+        return self.process.stdout.fileno()
+
+    def receive(self) -> list[Response] | None:
+        """Take in what it says; None if it will say no more."""
+        block = os.read(self.fileno(), 1 << 20)
+        if not block:
+            return None
+        self._buffer += block
+        found: list[Response] = []
+        while (body := frame_in(self._buffer)) is not None:
+            found.append(_DECODER.decode(body))
+        return found
+
+    def end(self, *, kill: bool = False) -> str:
+        """Wait for it, and tell how it ended."""
+        if kill:
+            self.process.kill()
+        code = self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+        if code < 0:
+            return f"its process was killed by {signal.Signals(-code).name}"
+        return f"its process ended with exit code {code}"
+
+
+_DECODER: msgspec.msgpack.Decoder[Response] = msgspec.msgpack.Decoder(Response)
+
+
+class Crew:
+    """Children that all have the same steps.
+
+    Raises:
+        StepError: A step cannot be built, or `fit` or `select` failed.
+        DataError: An input changed.
+    """
+
+    def __init__(self, begin: Begin, timeouts: Sequence[float], size: int) -> None:
+        self._begin = begin
+        self._timeouts = timeouts
+        self._size = size
+        self._members: list[_Member] = []
+        self._selector = selectors.DefaultSelector()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for member in self._members:
+            if error is None:
+                member.send(Stop())
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        for member in self._members:
+            try:
+                if error is None:
+                    member.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                pass
+            member.end(kill=member.process.poll() is None)
+        self._selector.close()
+
+    def map(self, works: Iterable[Work]) -> Iterator[Piece]:
+        """Give out batches, and give back what came of their rows, in order."""
+        source = iter(works)
+        again: deque[_Job] = deque()
+        order: deque[_Batch] = deque()
+        is_more = True
+        while True:
+            while order and all(piece is not None for piece in order[0].pieces):
+                yield from (piece for piece in order.popleft().pieces if piece is not None)
+            while is_more and not again and len(order) < _AHEAD * self._size:
+                work = next(source, None)
+                if work is None:
+                    is_more = False
+                    break
+                order.append(_Batch(work))
+                again.append((order[-1], 0, work))
+                self._give(again)
+            self._give(again)
+            if not order:
+                return
+            self._wait(again)
+
+    def fit(self, request: Fit) -> bytes:
+        """Fit a step, and give it back pickled."""
+        answer = self._ask(request, request.task)
+        assert isinstance(answer, Fitted)  # noqa: S101 (what a child answers to this)
+        return answer.step
+
+    def choose(self, request: Choose) -> NDArray[np.uint16]:
+        """Ask the selector."""
+        answer = self._ask(request, 0)
+        assert isinstance(answer, Chosen)  # noqa: S101
+        return np.frombuffer(answer.copies, np.uint16)
+
+    def _ask(self, request: Fit | Choose, task: int) -> Response:
+        """Ask one child one thing, of the whole dataset: if that fails, so does the run."""
+        member = self._new_member()
+        while not member.is_ready:
+            self._await_one(member)
+        member.send(request)
+        while True:
+            for frame in self._await_one(member, task):
+                if isinstance(frame, Raised):
+                    raise self._error(_failure(frame))
+                if not isinstance(frame, At):
+                    return frame
+
+    def _await_one(self, member: _Member, task: int = -1) -> list[Response]:
+        """Wait for a child of which nothing but an answer is expected."""
+        limit = self._timeouts[task] if task >= 0 else _BEGIN_SECONDS
+        if not self._selector.select(max(0.0, member.since + limit - time.monotonic())):
+            member.end(kill=True)
+            raise self._error(Failure(max(0, task), f"took longer than {limit:g} seconds"))
+        frames = member.receive()
+        if frames is None:
+            raise self._error(Failure(max(0, task, member.task), member.end()))
+        for frame in frames:
+            self._note(member, frame)
+        return frames
+
+    def _new_member(self) -> _Member:
+        member = _Member(self._begin)
+        self._members.append(member)
+        self._selector.register(member, selectors.EVENT_READ)
+        return member
+
+    def _give(self, jobs: deque[_Job]) -> None:
+        """Give out what there is to do, as far as there are hands."""
+        idle = [member for member in self._members if member.job is None]
+        while jobs and (idle or len(self._members) < self._size):
+            member = idle.pop() if idle else self._new_member()
+            member.job = jobs.popleft()
+            member.task = -1
+            if member.is_ready:
+                member.send(member.job[2])
+
+    def _wait(self, again: deque[_Job]) -> None:
+        """Wait until a child has something to say, or for too long."""
+        now = time.monotonic()
+        ends = [
+            (member.since + self._limit(member), member) for member in self._members if member.job
+        ]
+        for key, _ in self._selector.select(max(0.0, min(end for end, _ in ends) - now)):
+            member = key.fileobj
+            assert isinstance(member, _Member)  # noqa: S101 (nothing else is registered)
+            frames = member.receive()
+            if frames is None:
+                self._bury(member, None, again)
+            for frame in frames or ():
+                self._take(member, frame, again)
+        now = time.monotonic()
+        for member in [one for one in self._members if one.job]:
+            if member.since + self._limit(member) <= now:
+                self._bury(member, f"took longer than {self._limit(member):g} seconds", again)
+
+    def _limit(self, member: _Member) -> float:
+        """Tell how long a child may be silent."""
+        return self._timeouts[member.task] if member.task >= 0 else _BEGIN_SECONDS
+
+    def _note(self, member: _Member, frame: Response) -> None:
+        match frame:
+            case At(task=task):
+                member.task, member.since = task, time.monotonic()
+            case Ready():
+                member.is_ready, member.task = True, -1
+            case Raised(data=data) if data is not None:
+                raise DataError(*data)
+            case Raised() if not member.is_ready or frame.task < 0:
+                raise self._error(_failure(frame))
+
+    def _take(self, member: _Member, frame: Response, again: deque[_Job]) -> None:
+        self._note(member, frame)
+        match frame:
+            case Ready() if member.job is not None:
+                member.send(member.job[2])
+            case Done() | Raised():
+                assert member.job is not None  # noqa: S101 (it was asked something)
+                job, member.job = member.job, None
+                _settle(job, frame if isinstance(frame, Done) else _failure(frame), again)
+
+    def _bury(self, member: _Member, why: str | None, again: deque[_Job]) -> None:
+        """Do without a child that is dead, or that has to die."""
+        self._selector.unregister(member)
+        self._members.remove(member)
+        end = member.end(kill=why is not None)
+        failure = Failure(max(0, member.task), why or end)
+        if not member.is_ready:
+            raise self._error(failure)
+        if member.job is not None:
+            _settle(member.job, failure, again)
+
+    def _error(self, failure: Failure) -> ContractError | StepError:
+        return failure.error(self._begin.tasks[max(0, failure.task)].author)
+
+
+def _failure(frame: Raised) -> Failure:
+    return Failure(frame.task, frame.message, frame.trace, frame.contract)
+
+
+def _settle(job: _Job, outcome: Done | Failure, again: deque[_Job]) -> None:
+    """Note what came of a piece, or give out its rows one by one."""
+    batch, at, work = job
+    if isinstance(outcome, Failure) and len(work.rows) > 8:  # noqa: PLR2004 (bytes of one row's number)
+        again.extend(batch.split())
+    else:
+        batch.pieces[at] = Piece(np.frombuffer(work.rows, np.uint64), outcome)

@@ -1,0 +1,475 @@
+"""A recipe carried out: from inputs to a published folder.
+
+The entries of a recipe fall into stages. A stage is one deduplication, one choice among all rows,
+or a run of steps that work on batches, in child processes; what a stage leaves is what the next one
+sees. Rows keep their numbers throughout: a rewritten row stands in a spool, a generated one is
+numbered after all others, and no row is decided twice.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from msgspec import structs, to_builtins
+
+from curatekit import _native
+from curatekit.brakes import check_step
+from curatekit.built_in import DEDUP, STEPS, ExactDedup, NearDedup, SortBy
+from curatekit.crew import Crew
+from curatekit.fates import LIVE, QUARANTINED, REMOVED, UNDECIDED, Event, Fates
+from curatekit.gauge import Gauge, cores
+from curatekit.inputs import expand
+from curatekit.output import (
+    DECISIONS,
+    FIGURES,
+    KEPT,
+    LEDGER,
+    QUARANTINE,
+    REPORT,
+    check_counts,
+    places,
+    staged,
+    write,
+)
+from curatekit.output import REMOVED as REMOVED_ROWS
+from curatekit.recipe import Recipe
+from curatekit.recipe_report import RecipeReport, StepReport, Written
+from curatekit.records import COUNTS
+from curatekit.report import Outcome, build, to_json
+from curatekit.settings import Settings, parse_names, parse_threshold
+from curatekit.stages import Hands, Numbered, Spool, Stage, begin_of, is_fitted
+from curatekit.steps import Generator, Selector, copies
+from curatekit.worker import Choose, Column
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from curatekit._native import Progress
+    from curatekit.plugins import Watchers
+
+ABSENT = 4
+"""State of a row that the run does not look at."""
+DRY = ".dry-run"
+"""What the folder of a prediction has after the name of the output."""
+_SCRATCH = ".scratch"
+_PIECE = 1 << 14
+"""Rows whose texts are counted at a time."""
+
+
+def curate(
+    recipe: Recipe,
+    out: Path | None = None,
+    *,
+    force: bool = False,
+    is_dry: bool = False,
+    rows: int | None = None,
+    workers: int = 0,
+    batch_rows: int = 1024,
+    memory: int = 4 * 2**30,
+    progress: Progress | None = None,
+) -> Outcome[RecipeReport]:
+    """Carry out a recipe, and write what is left, and why the rest is not, into a new folder.
+
+    The folder holds `kept.jsonl`, `removed.jsonl`, `quarantine.jsonl`, `decisions.jsonl`,
+    `report.json`, `run.json`, and in `ledger/` what steps said of rows as columns. It appears
+    whole, or not at all.
+
+    Args:
+        recipe: What to do, as `curatekit.recipe.read` gives it.
+        out: The output folder, if not that of the recipe.
+        force: Replace an `out` that is empty or a former run.
+        is_dry: Only predict: no rows are written, and no step may do what costs money. Decisions
+            and report stand in the folder `OUT.dry-run`.
+        rows: Look at so many rows only, the first.
+        workers: Processes, and threads; 0 means one a core. Does not change the result.
+        batch_rows: Rows that a step gets at a time. Does not change the result.
+        memory: Budget for private memory of a deduplication, in bytes.
+        progress: Called about ten times a second, and when a batch is done.
+
+    Raises:
+        FileNotFoundError: An input is missing.
+        DataError: An input cannot be read, or changed meanwhile.
+        CurateError: The inputs name a file twice or none, or `out` cannot be replaced.
+        StepError: A step failed, or failed too often.
+        ContractError: A step returned what its kind does not allow.
+        BrakeError: A step dropped more than the recipe allows.
+        OSError: The disk is full or fails.
+    """
+    out = out or Path(recipe.output)
+    files = expand(recipe.input, outside=(*places(out), *places(_dry(out))))
+    gauge = Gauge(progress)
+    hands = Hands(workers=workers or cores(), batch_rows=batch_rows, is_dry=is_dry)
+    with staged(_dry(out) if is_dry else out, force=force or is_dry) as work:
+        with _Run(recipe, files, work, hands=hands, gauge=gauge, memory=memory, rows=rows) as run:
+            report = run.carry_out()
+            figures = gauge.figures(
+                threads=hands.workers,
+                memory_budget=memory,
+                io="map",
+                bytes_read=report.bytes_read,
+                pairs_compared=run.pairs_compared,
+            )
+        write(work / FIGURES, to_json(figures))
+    run.watchers.call("on_run_end", report=to_builtins(report))
+    return Outcome(report, figures)
+
+
+def _dry(out: Path) -> Path:
+    return out.with_name(f"{out.name}{DRY}")
+
+
+class _Run:
+    """What the stages of a run share."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        files: list[str],
+        work: Path,
+        *,
+        hands: Hands,
+        gauge: Gauge,
+        memory: int,
+        rows: int | None,
+    ) -> None:
+        self._recipe = recipe
+        self._work = work
+        self._scratch = work / _SCRATCH
+        self._scratch.mkdir()
+        self._hands = hands
+        self._gauge = gauge
+        self._memory = memory
+        self.watchers: Watchers = recipe.loaded.watchers()
+        self.pairs_compared = 0
+        self._dataset = _native.Dataset(
+            files,
+            recipe.loaded.formats,
+            format=recipe.format,
+            field=recipe.field,
+            max_line=recipe.max_line,
+            io="map",
+            spool=self._scratch,
+            progress=gauge,
+        )
+        self._read = len(self._dataset)
+        self._spool = Spool(self._scratch / "rows")
+        ids = [entry.id for entry in recipe.entries]
+        self._fates = Fates(self._read, ids, self._scratch / "lives")
+        if rows is not None:
+            self._fates.state[rows:] = ABSENT
+        self._order: NDArray[np.uint64] | None = None
+        self._copies: NDArray[np.uint16] | None = None
+        self._dedups: dict[int, dict[str, Any]] = {}
+
+    def __enter__(self) -> Self:
+        self._fates.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._spool.close()
+        self._fates.__exit__(None, None, None)
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def carry_out(self) -> RecipeReport:
+        files = [path for path, _ in self._dataset.formats()]
+        self.watchers.call("on_run_start", recipe=self._recipe.plain(), inputs=files)
+        entries = [Numbered(at, entry) for at, entry in enumerate(self._recipe.entries, 1)]
+        if not entries or entries[0].entry.use not in DEDUP:
+            self._validate()
+        for stage in _stages(entries):
+            self._begin(stage[0])
+            first = stage[0].entry
+            if first.use in DEDUP:
+                self._deduplicate(stage[0])
+            elif first.step is not None and issubclass(first.step, SortBy):
+                self._sort(stage[0])
+            elif first.step is not None and issubclass(first.step, Selector):
+                self._select(stage[0])
+            else:
+                self._work_through(stage)
+            for one in stage:
+                self._brake(one)
+        return self._write()
+
+    def _validate(self) -> None:
+        """Set aside the rows that cannot be judged."""
+        with self._gauge.stage("read"):
+            found = self._dataset.problems(self._fates.live, self._hands.workers, self._gauge)
+        for row, reason, message in found:
+            self._fates.note(0, Event(row, "quarantined", reason, message))
+
+    def _begin(self, one: Numbered) -> None:
+        """A step that looks at all rows cannot be predicted where some are undecided."""
+        looks_at_all = one.entry.use in DEDUP or is_fitted(one.entry)
+        looks_at_all |= one.entry.step is not None and issubclass(one.entry.step, Selector)
+        if looks_at_all and (self._fates.state == UNDECIDED).any():
+            self._fates.tallies[one.at].entered = int((self._fates.state == LIVE).sum())
+            for row in self._fates.live.tolist():
+                self._fates.note(one.at, Event(row, "undecided"))
+
+    @contextmanager
+    def _timed(self, name: str, rows: int) -> Iterator[None]:
+        self._gauge(name, 0, rows)
+        with self._gauge.stage(name):
+            yield
+        self._gauge(name, rows, rows)
+
+    def _work_through(self, entries: list[Numbered]) -> None:
+        stage = Stage(
+            self._recipe,
+            entries,
+            dataset=self._dataset,
+            fates=self._fates,
+            spool=self._spool,
+            hands=self._hands,
+            watchers=self.watchers,
+        )
+        before = len(self._dataset)
+        with self._gauge.stage(stage.name):
+            self._dataset = stage.carry_out(self._gauge)
+        made = np.arange(before, len(self._dataset), dtype=np.uint64)
+        if self._order is not None:
+            self._order = np.concatenate([self._order, made])
+        if self._copies is not None:
+            self._copies = np.concatenate([self._copies, np.ones(len(made), np.uint16)])
+
+    def _deduplicate(self, one: Numbered) -> None:
+        """Remove the rows that repeat another one, among those that are left, as they now are."""
+        settings = _settings(one, self._recipe, self._hands.workers, self._memory)
+        present = self._fates.state == LIVE
+        tally = self._fates.tallies[one.at]
+        with self._gauge.stage(one.entry.id):
+            decided = self._dataset.decide(
+                present,
+                also=settings.also,
+                on=settings.on,
+                method=settings.method,
+                threshold_millis=settings.threshold_millis,
+                ngram=settings.ngram,
+                alike=settings.alike,
+                numbers=settings.numbers,
+                recall=settings.recall,
+                keep=settings.keep,
+                seed=settings.seed,
+                threads=settings.threads,
+                memory=settings.memory,
+                spool=self._scratch,
+                progress=self._gauge,
+            )
+            decided.write_removals(self._fates.note_file(one.at))
+        for problem in decided.problems(len(present)):
+            event = Event(problem["row"], "quarantined", problem["reason"], problem["message"])
+            self._fates.note(0, event)
+        tally.entered = int((self._fates.state == LIVE).sum())
+        state = decided.state()
+        for code, reason in enumerate(("exact-duplicate", "near-duplicate"), 1):
+            self._fates.note_removed(one.at, np.flatnonzero(state == code).astype("u8"), reason)
+        self.pairs_compared += decided.pairs_compared
+        self._dedups[one.at] = to_builtins(build(settings, decided))
+
+    def _select(self, one: Numbered) -> None:
+        """Ask a step that chooses among all rows that are left."""
+        entry, rows = one.entry, self._in_order()
+        self._fates.tallies[one.at].entered = len(rows)
+        columns = {"row": rows} | {name: self._column(name, rows) for name in entry.needs}
+        assert entry.step is not None  # noqa: S101 (it is a selector)
+        with self._timed(entry.id, len(rows)):
+            if entry.use in STEPS:
+                step = entry.step(entry.options)
+                assert isinstance(step, Selector)  # noqa: S101
+                chosen = copies(step, columns, entry.author)
+            else:
+                begin = begin_of(self._recipe, [one], self._dataset, self._hands)
+                with Crew(begin, [entry.rules.timeout_seconds], 1) as crew:
+                    request = Choose({name: Column.of(column) for name, column in columns.items()})
+                    chosen = crew.choose(request)
+            reasons: tuple[str, ...] = getattr(entry.step, "reasons", ())
+            for row in np.sort(rows[chosen == 0]).tolist():
+                self._fates.note(one.at, Event(row, "removed", reasons[0]))
+        if (chosen > 1).any():
+            if self._copies is None:
+                self._copies = np.ones(len(self._dataset), np.uint16)
+            self._copies[rows] *= np.maximum(chosen, 1)
+
+    def _sort(self, one: Numbered) -> None:
+        rows = self._in_order()
+        self._fates.tallies[one.at].entered = len(rows)
+        assert one.entry.step is not None  # noqa: S101 (it is the one that sorts)
+        step = one.entry.step(one.entry.options)
+        assert isinstance(step, SortBy)  # noqa: S101
+        with self._timed(one.entry.id, len(rows)):
+            self._order = rows[step.order(self._column(step.options.column, rows))]
+
+    def _in_order(self) -> NDArray[np.uint64]:
+        """Give the rows that are left, in the order in which they will be written."""
+        if self._order is None:
+            return self._fates.live
+        left: NDArray[np.uint64] = self._order[self._fates.state[self._order] == LIVE]
+        return left
+
+    def _column(self, name: str, rows: NDArray[np.uint64]) -> NDArray[Any]:
+        """Give what is known of rows under a name."""
+        if name not in COUNTS:
+            known = self._fates.columns
+            if name not in known:  # no row reached the step that would have said something
+                return np.full(len(rows), np.nan, np.float32)
+            return known[name][rows]
+        counts = [
+            dict(self._dataset.block(rows[start : start + _PIECE]).statistics())[name]
+            for start in range(0, len(rows), _PIECE)
+        ]
+        return np.concatenate(counts) if counts else np.empty(0, np.uint32)
+
+    def _brake(self, one: Numbered) -> None:
+        if one.entry.use == "near-dedup" or "." in one.entry.use:
+            removed = np.flatnonzero((self._fates.step == one.at) & (self._fates.state == REMOVED))
+            check_step(
+                self._recipe.brakes,
+                one.entry.id,
+                self._fates.tallies[one.at].entered,
+                removed,
+                self._dataset,
+            )
+
+    def _write(self) -> RecipeReport:
+        states = self._fates.state
+        kept = self._in_order()
+        if self._copies is not None:
+            kept = np.repeat(kept, self._copies[kept])
+        removed, quarantined = (
+            np.flatnonzero(states == state).astype(np.uint64) for state in (REMOVED, QUARANTINED)
+        )
+        files = {KEPT: kept, REMOVED_ROWS: removed, QUARANTINE: quarantined}
+        written = {}
+        if not self._hands.is_dry:
+            with self._gauge.stage("write"):
+                for name, rows in files.items():
+                    meter = self._gauge if name == KEPT else None
+                    told = self._dataset.copy(
+                        rows, self._work / name, original=name != KEPT, progress=meter
+                    )
+                    written[name] = Written(*told)
+                self._write_columns()
+            with self._gauge.stage("check"):
+                copied = len(kept) - int((states == LIVE).sum())
+                total = int((states != ABSENT).sum()) + copied
+                expected = {name: len(rows) for name, rows in files.items()}
+                check_counts(self._work, total, expected)
+        with self._gauge.stage("explain"):
+            self._dataset.write_decisions(self._fates.lives(), self._work / DECISIONS)
+        report = self._report(written)
+        write(self._work / REPORT, to_json(report))
+        return report
+
+    def _write_columns(self) -> None:
+        """Write what steps said of rows, one array for each."""
+        flags = {one.id for one in self._recipe.entries if getattr(one.rules, "mode", "") == "flag"}
+        for name, column in sorted(self._fates.columns.items()):
+            path = self._work / LEDGER / ("flags" if name in flags else "scores") / f"{name}.npy"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                np.save(file, column)
+
+    def _report(self, written: dict[str, Written]) -> RecipeReport:
+        fates = self._fates
+        steps = []
+        for at, (entry, tally) in enumerate(
+            zip(self._recipe.entries, fates.tallies[1:], strict=True), 1
+        ):
+            did = to_builtins(tally)
+            steps.append(
+                StepReport(
+                    id=entry.id,
+                    use=entry.use,
+                    plugin=entry.author.plugin,
+                    rows=did.pop("entered"),
+                    **did,
+                    dedup=self._dedups.get(at),
+                )
+            )
+        counts = np.bincount(fates.state, minlength=ABSENT + 1).tolist()
+        generated = len(fates.state) - self._read
+        rows = self._read - counts[ABSENT]
+        return RecipeReport(
+            curatekit=_native.__version__,
+            unicode=_native.UNICODE_VERSION,
+            recipe=self._recipe.plain(),
+            rows=rows,
+            generated=generated,
+            kept=counts[LIVE],
+            removed=counts[REMOVED],
+            quarantined=counts[QUARANTINED],
+            undecided=counts[UNDECIDED],
+            unreadable=fates.tallies[0].quarantined,
+            bytes_read=self._dataset.bytes_read(),
+            steps=steps,
+            files=self._file_reports(),
+            written=written,
+        )
+
+    def _file_reports(self) -> list[dict[str, Any]]:
+        """Tell of each file what became of its rows."""
+        found = []
+        for path, format, first, rows in self._dataset.shards():
+            counts = np.bincount(self._fates.state[first : first + rows], minlength=ABSENT + 1)
+            found.append(
+                {
+                    "name": path,
+                    "format": format,
+                    "rows": int(counts[:ABSENT].sum()),
+                    "kept": int(counts[LIVE]),
+                    "removed": int(counts[REMOVED]),
+                    "quarantined": int(counts[QUARANTINED]),
+                }
+            )
+        return found
+
+
+def _stages(entries: list[Numbered]) -> Iterator[list[Numbered]]:
+    """Put entries together that can work on the same batches."""
+    stage: list[Numbered] = []
+    for one in entries:
+        entry = one.entry
+        step = entry.step
+        is_alone = step is None or issubclass(step, Selector | SortBy)
+        if stage and (is_alone or is_fitted(entry) or entry.placement != stage[0].entry.placement):
+            yield stage
+            stage = []
+        stage.append(one)
+        if is_alone or (step is not None and issubclass(step, Generator)):
+            yield stage
+            stage = []
+    if stage:
+        yield stage
+
+
+def _settings(one: Numbered, recipe: Recipe, threads: int, memory: int) -> Settings:
+    """Say what a deduplication compares, and how."""
+    options = one.entry.options
+    assert isinstance(options, ExactDedup)  # noqa: S101 (both have these options)
+    settings = Settings(
+        method="exact",
+        on=parse_names(options.on),
+        also=parse_names(options.also),
+        keep=options.keep,
+        field=recipe.field,
+        threads=threads,
+        memory=memory,
+    )
+    if isinstance(options, NearDedup):
+        return structs.replace(
+            settings,
+            method="near",
+            threshold_millis=parse_threshold(options.threshold),
+            ngram=options.ngram,
+            alike=options.alike,
+            numbers=options.numbers,
+            recall=options.recall,
+            seed=options.seed,
+        )
+    return settings

@@ -1,0 +1,158 @@
+"""What has become of every row so far: columns over rows, and in files the life of each.
+
+A step notes what it did to a row as an event, in a file of its own and in row order; the core
+merges these files into `decisions.jsonl`. Memory holds a few bytes a row, and no text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self
+
+import msgspec
+import numpy as np
+from msgspec import UNSET, Struct, UnsetType, field
+
+from curatekit.output import named
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+LIVE, REMOVED, QUARANTINED, UNDECIDED = range(4)
+"""States of a row."""
+READ = "read"
+"""What reads the rows stands among the steps, before the first."""
+
+Action = Literal["changed", "flagged", "scored", "generated", "removed", "quarantined", "undecided"]
+_ENDS: dict[str, int] = {
+    "removed": REMOVED,
+    "quarantined": QUARANTINED,
+    "undecided": UNDECIDED,
+}
+
+
+class Event(Struct, omit_defaults=True, frozen=True):
+    """What a step did to a row; the core reads the first three."""
+
+    row: int
+    action: Action
+    reason: str | None = None
+    message: str | None = None
+    evidence: str | None = None
+    scores: dict[str, float | None] | UnsetType = UNSET
+    parent: int | None = None
+
+
+class Tally(Struct, kw_only=True):
+    """What a step did, in numbers of rows."""
+
+    entered: int = 0
+    removed: dict[str, int] = field(default_factory=dict)
+    flagged: dict[str, int] = field(default_factory=dict)
+    quarantined: dict[str, int] = field(default_factory=dict)
+    changed: int = 0
+    generated: int = 0
+    undecided: int = 0
+    outcomes: dict[str, int] = field(default_factory=dict)
+    """How scores came about."""
+    without_score: int = 0
+    """Rows of which a scorer had no opinion."""
+
+    def count(self, action: Action, reason: str | None, rows: int = 1) -> None:
+        """Add rows to which the same was done."""
+        match action:
+            case "removed" | "flagged" | "quarantined":
+                counts: dict[str, int] = getattr(self, action)
+                counts[reason or ""] = counts.get(reason or "", 0) + rows
+            case "changed" | "generated" | "undecided":
+                setattr(self, action, getattr(self, action) + rows)
+            case "scored":
+                pass
+
+
+class Fates:
+    """The rows of a run, by number.
+
+    Attributes:
+        state: For each row one of `LIVE`, `REMOVED`, `QUARANTINED`, `UNDECIDED`; uint8 `(rows,)`.
+        step: For each row that is not live the step that ended its way, counted from 1, 0 for
+            reading; uint16 `(rows,)`.
+        tallies: What each step did, that of reading first.
+        columns: What steps said of rows, by name; one value for each row.
+    """
+
+    def __init__(self, rows: int, ids: Sequence[str], folder: Path) -> None:
+        self.state = np.zeros(rows, np.uint8)
+        self.step = np.zeros(rows, np.uint16)
+        self.tallies = [Tally() for _ in range(len(ids) + 1)]
+        self.columns: dict[str, NDArray[Any]] = {}
+        self._lives = [(name, folder / f"{at}.jsonl") for at, name in enumerate((READ, *ids))]
+        self._files: dict[int, BinaryIO] = {}
+        self._stack = ExitStack()
+        self._encode = msgspec.json.Encoder().encode
+
+    def __enter__(self) -> Self:
+        self._lives[0][1].parent.mkdir()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def live(self) -> NDArray[np.uint64]:
+        """The numbers of the rows that are left, ascending."""
+        return np.flatnonzero(self.state == LIVE).astype(np.uint64)
+
+    def note(self, step: int, event: Event) -> None:
+        """Note what a step did to a row; the rows of a step come in order."""
+        self.tallies[step].count(event.action, event.reason)
+        self._write(step, self._encode(event))
+        if (state := _ENDS.get(event.action)) is not None:
+            self.state[event.row], self.step[event.row] = state, step
+
+    def note_file(self, step: int) -> Path:
+        """Name the file of a step's events, for the core to write."""
+        return self._lives[step][1]
+
+    def note_removed(self, step: int, rows: NDArray[np.uint64], reason: str) -> None:
+        """Note that rows are removed, whose events stand in the file already."""
+        self.tallies[step].count("removed", reason, len(rows))
+        self.state[rows], self.step[rows] = REMOVED, step
+
+    def add(self, rows: int) -> None:
+        """Make room for rows that were made."""
+        self.state = np.concatenate([self.state, np.zeros(rows, np.uint8)])
+        self.step = np.concatenate([self.step, np.zeros(rows, np.uint16)])
+        for name, column in self.columns.items():
+            empty = np.nan if column.dtype.kind == "f" else 0
+            self.columns[name] = np.concatenate([column, np.full(rows, empty, column.dtype)])
+
+    def column(self, name: str, dtype: str) -> NDArray[Any]:
+        """Give a column, made where it is new: NaN, or 0, for every row."""
+        if name not in self.columns:
+            empty = np.nan if np.dtype(dtype).kind == "f" else 0
+            self.columns[name] = np.full(len(self.state), empty, dtype)
+        return self.columns[name]
+
+    def lives(self) -> list[tuple[str, Path]]:
+        """Close the files, and tell those that there are: the step and its events."""
+        for step, file in self._files.items():
+            with named(self._lives[step][1]):
+                file.flush()
+        return [(name, path) for name, path in self._lives if path.exists()]
+
+    def _write(self, step: int, line: bytes) -> None:
+        path = self._lives[step][1]
+        if step not in self._files:
+            self._files[step] = self._stack.enter_context(path.open("wb"))
+        with named(path):
+            self._files[step].write(line + b"\n")

@@ -1,0 +1,124 @@
+"""What happened when a recipe was carried out: counts, reasons, and what each step did.
+
+As every report, it is equal for equal runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from msgspec import Struct
+from rich.filesize import decimal
+
+from curatekit.report import Figures, measured, share
+
+
+class Written(Struct, frozen=True):
+    """A file of rows that a run wrote."""
+
+    rows: int
+    """Lines."""
+    bytes: int
+    xxh3_128: str
+    """Hash of all its bytes (xxh3-128/1)."""
+
+
+class StepReport(Struct, frozen=True, kw_only=True):
+    """What one step of a recipe did, in numbers of rows."""
+
+    id: str
+    use: str
+    plugin: str
+    rows: int
+    """Rows that reached it."""
+    removed: Mapping[str, int]
+    """By reason, as the next two."""
+    flagged: Mapping[str, int]
+    quarantined: Mapping[str, int]
+    changed: int
+    generated: int
+    undecided: int
+    outcomes: Mapping[str, int]
+    """How scores came about."""
+    without_score: int
+    dedup: Mapping[str, object] | None
+    """Of a deduplication, its own report; rows that did not reach it do not count there."""
+
+
+class RecipeReport(Struct, frozen=True, kw_only=True):
+    """The outcome of a recipe: what went in, what came out, and what each step did.
+
+    `rows` and `generated` together are `kept`, `removed`, `quarantined` and `undecided`.
+    """
+
+    schema: str = "curatekit-recipe-report/1"
+    curatekit: str
+    unicode: str
+    recipe: Mapping[str, object]
+    """Inputs, and every option that can change the result."""
+    rows: int
+    generated: int
+    kept: int
+    removed: int
+    quarantined: int
+    undecided: int
+    """Rows of which a dry run cannot tell whether they are kept."""
+    unreadable: Mapping[str, int]
+    """Rows that are in quarantine because no step could read them, by reason."""
+    bytes_read: int
+    steps: Sequence[StepReport]
+    files: Sequence[Mapping[str, object]]
+    written: Mapping[str, Written]
+    """The files of rows, by name."""
+
+
+def table(report: RecipeReport, figures: Figures) -> list[tuple[str, str, str]]:
+    """Tell a run in a few lines for a terminal: what, how much, and a remark."""
+    formats = sorted({str(file["format"]) for file in report.files})
+    files = f"{len(report.files):,} file{'s' * (len(report.files) != 1)}"
+    lines = [
+        (
+            "rows in",
+            f"{report.rows:,}",
+            f"{files}, {decimal(report.bytes_read)}, {', '.join(formats)}",
+        ),
+        *((f"  {step.id}", *_deed(step)) for step in report.steps),
+    ]
+    fates = {
+        "generated": report.generated,
+        "kept": report.kept,
+        "removed": report.removed,
+        "quarantined": report.quarantined,
+        "undecided": report.undecided,
+    }
+    rows = report.rows + report.generated
+    for name, count in fates.items():
+        if count or name in ("kept", "removed", "quarantined"):
+            lines.append((name, f"{count:,}", "" if name == "generated" else share(count, rows)))
+    lines += [(f"  {name}", f"{count:,}", "") for name, count in report.unreadable.items()]
+    return [*lines, *measured(figures)]
+
+
+def _deed(step: StepReport) -> tuple[str, str]:
+    """Tell what a step did, first what matters most."""
+    deeds = list(_deeds(step))
+    if not deeds:
+        return "0", "nothing to do" if step.rows else "no row reached it"
+    count, first = deeds[0]
+    return f"{count:,}", "; ".join([first, *(f"{more:,} {words}" for more, words in deeds[1:])])
+
+
+def _deeds(step: StepReport) -> Iterator[tuple[int, str]]:
+    for action in ("removed", "flagged", "quarantined"):
+        reasons: Mapping[str, int] = getattr(step, action)
+        if sum(reasons.values()):
+            each = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items() if count)
+            only = next(iter(reasons)) if len(reasons) == 1 else each
+            yield sum(reasons.values()), f"{action}: {only}"
+    for action in ("changed", "generated", "undecided"):
+        if count := getattr(step, action):
+            yield count, action
+    if step.outcomes:
+        yield from ((count, outcome) for outcome, count in sorted(step.outcomes.items()))
+    if step.without_score:
+        yield step.without_score, "without a score"

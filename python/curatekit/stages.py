@@ -1,0 +1,329 @@
+"""A stage of steps that work on batches.
+
+Rows go out to child processes, and what is said of them is noted in the order of the rows.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from math import isnan
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+from msgspec import Struct, structs, to_builtins
+
+from curatekit import _native
+from curatekit.crew import Crew, Failure, Piece
+from curatekit.errors import StepError
+from curatekit.fates import Action, Event, Fates
+from curatekit.output import named
+from curatekit.recipe import Entry, OfFilter, OfScorer, Recipe
+from curatekit.records import COUNTS
+from curatekit.steps import Filter, Scorer, Step
+from curatekit.worker import SCORE_REASONS, Begin, Column, Fit, Said, Task, Work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from curatekit.plugins import Watchers
+
+FAILED = "step-failed"
+"""Why a row is in quarantine of which a step could not say anything."""
+_PIECE = 1 << 16
+"""Rows of which the whereabouts are written at a time."""
+
+
+class Numbered(Struct, frozen=True):
+    """An entry of a recipe, and its place, counted from 1."""
+
+    at: int
+    entry: Entry
+
+
+def is_fitted(entry: Entry) -> bool:
+    """Tell whether a step wants to see all rows before the first batch."""
+    return entry.step is not None and entry.step.fit is not Step.fit
+
+
+class Hands(Struct, frozen=True, kw_only=True):
+    """With how much a stage works, which changes no result; and whether it only predicts."""
+
+    workers: int
+    batch_rows: int
+    is_dry: bool
+
+
+class Spool:
+    """Where rows stand that were rewritten or made, one a line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: BinaryIO | None = None
+        self._end = 0
+
+    def add(self, line: bytes) -> tuple[int, int]:
+        """Write a row, and tell where it begins and how long it is."""
+        with named(self.path):
+            if self._file is None:
+                self._file = self.path.open("wb")
+            self._file.write(line + b"\n")
+        start = self._end
+        self._end += len(line) + 1
+        return start, len(line)
+
+    def flush(self) -> None:
+        """Let others read what was written."""
+        if self._file is not None:
+            with named(self.path):
+                self._file.flush()
+
+    def close(self) -> None:
+        """Give the file back."""
+        if self._file is not None:
+            self._file.close()
+
+
+class Stage:
+    """Steps that follow one another, with nothing between them that needs all rows."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        entries: Sequence[Numbered],
+        *,
+        dataset: _native.Dataset,
+        fates: Fates,
+        spool: Spool,
+        hands: Hands,
+        watchers: Watchers,
+    ) -> None:
+        self._recipe = recipe
+        self._entries = entries
+        self._dataset = dataset
+        self._fates = fates
+        self._spool = spool
+        self._hands = hands
+        self._watchers = watchers
+        self._rows = fates.live
+        self._failures = dict.fromkeys(range(len(entries)), 0)
+        self._rewritten = array("Q")
+        self._made = array("Q")
+
+    @property
+    def name(self) -> str:
+        """What a person sees of it."""
+        return ", ".join(one.entry.id for one in self._entries)
+
+    def carry_out(self, progress: Callable[[str, int, int], None]) -> _native.Dataset:
+        """Do all of it, and give the dataset as it then is.
+
+        Raises:
+            StepError: A step failed that may not, or too often.
+            ContractError: The same, for what it returned.
+            DataError: An input changed.
+        """
+        timeouts = [one.entry.rules.timeout_seconds for one in self._entries]
+        is_one = any(one.entry.placement == "one" for one in self._entries)
+        size = 1 if is_one else self._hands.workers
+        begin = begin_of(self._recipe, self._entries, self._dataset, self._hands)
+        if is_fitted(self._entries[0].entry):
+            with Crew(begin, timeouts, 1) as crew:
+                fitted = {0: crew.fit(self._fit_request())}
+            begin = structs.replace(begin, fitted=fitted)
+        done = 0
+        progress(self.name, 0, len(self._rows))
+        with Crew(begin, timeouts, size) as crew:
+            for piece in crew.map(self._works()):
+                self._take(piece)
+                done += len(piece.rows)
+                progress(self.name, done, len(self._rows))
+        return self._later()
+
+    def _works(self) -> Iterator[Work]:
+        needed = {name for one in self._entries for name in one.entry.needs} - set(COUNTS)
+        size = self._hands.batch_rows
+        for start in range(0, len(self._rows), size):
+            rows = self._rows[start : start + size]
+            columns = {
+                name: Column.of(column[rows])
+                for name, column in self._fates.columns.items()
+                if name in needed
+            }
+            where = self._dataset.whereabouts(rows)
+            yield Work(rows=rows.tobytes(), whereabouts=where, columns=columns)
+
+    def _fit_request(self) -> Fit:
+        folder = self._spool.path.parent
+        rows, where = folder / "fit.rows", folder / "fit.whereabouts"
+        with named(rows):
+            rows.write_bytes(self._rows.tobytes())
+        with named(where), where.open("wb") as file:
+            for start in range(0, len(self._rows), _PIECE):
+                file.write(self._dataset.whereabouts(self._rows[start : start + _PIECE]))
+        return Fit(0, str(rows), str(where))
+
+    def _take(self, piece: Piece) -> None:
+        if isinstance(piece.outcome, Failure):
+            self._fail(int(piece.rows[0]), piece.outcome)
+            return
+        done, rows = piece.outcome, piece.rows
+        alive = np.ones(len(rows), np.bool_)
+        for at, reason, message in done.problems:
+            event = Event(int(rows[at]), "quarantined", reason, message)
+            self._fates.note(0, event)
+            alive[at] = False
+        places = np.flatnonzero(alive)
+        for one, said in zip(self._entries, done.said, strict=True):
+            self._fates.tallies[one.at].entered += len(places)
+            entered = rows[places]
+            places = self._heed(one, said, rows, places)
+            if len(entered):
+                self._watchers.call(
+                    "on_batch_done",
+                    step=one.entry.id,
+                    rows=entered,
+                    kept=len(places),
+                    seconds=said.seconds,
+                )
+        for at, line in done.lines:
+            self._rewritten.extend((int(rows[at]), *self._spool.add(line)))
+
+    def _heed(
+        self, one: Numbered, said: Said, rows: NDArray[np.uint64], places: NDArray[np.intp]
+    ) -> NDArray[np.intp]:
+        """Note what a step said of the rows at some places of a batch; give those that are left."""
+        for at in said.changed:
+            self._fates.note(one.at, Event(int(rows[at]), "changed"))
+        for at, line in said.made:
+            self._made.extend((int(rows[at]), *self._spool.add(line)))
+        step = one.entry.step
+        if step is not None and issubclass(step, Filter):
+            return self._filtered(one, said, step.reasons, rows, places)
+        if step is not None and issubclass(step, Scorer):
+            return self._scored(one, said, rows, places)
+        return places
+
+    def _filtered(
+        self,
+        one: Numbered,
+        said: Said,
+        reasons: Sequence[str],
+        rows: NDArray[np.uint64],
+        places: NDArray[np.intp],
+    ) -> NDArray[np.intp]:
+        codes = np.frombuffer(said.codes, np.uint8)
+        is_flag = isinstance(one.entry.rules, OfFilter) and one.entry.rules.mode == "flag"
+        action: Action = "flagged" if is_flag else "removed"
+        for at in np.flatnonzero(codes):
+            place, reason = int(places[at]), reasons[codes[at] - 1]
+            evidence = said.evidence.get(place)
+            self._fates.note(one.at, Event(int(rows[place]), action, reason, evidence=evidence))
+        if is_flag:
+            self._fates.column(one.entry.id, "u1")[rows[places]] = codes
+            return places
+        return places[codes == 0] if len(codes) else places
+
+    def _scored(
+        self, one: Numbered, said: Said, rows: NDArray[np.uint64], places: NDArray[np.intp]
+    ) -> NDArray[np.intp]:
+        codes = np.frombuffer(said.codes, np.uint8)
+        tally = self._fates.tallies[one.at]
+        scores = {name: np.frombuffer(data, np.float32) for name, data in said.scores.items()}
+        for name, column in scores.items():
+            self._fates.column(name, "f4")[rows[places]] = column
+            tally.without_score += int(np.isnan(column).sum())
+        for outcome, count in said.outcomes.items():
+            tally.outcomes[outcome] = tally.outcomes.get(outcome, 0) + count
+        undecided = set(said.undecided)
+        left = np.ones(len(places), np.bool_)
+        codes = codes if len(codes) else np.zeros(len(places), np.uint8)
+        for at, place in enumerate(places.tolist()):
+            code, note = int(codes[at]), said.evidence.get(place)
+            if place in undecided:
+                self._fates.note(one.at, Event(int(rows[place]), "undecided"))
+                left[at] = False
+            elif code or note:
+                values = {name: _rounded(float(column[at])) for name, column in scores.items()}
+                reason = SCORE_REASONS[code - 1] if code else None
+                action: Action = "removed" if code else "scored"
+                event = Event(int(rows[place]), action, reason, evidence=note, scores=values)
+                self._fates.note(one.at, event)
+                left[at] = code == 0
+        return places[left]
+
+    def _fail(self, row: int, failure: Failure) -> None:
+        """Set a row aside of which a step could not say anything, or end the run."""
+        one = self._entries[max(0, failure.task)]
+        rules, author = one.entry.rules, one.entry.author
+        for before in self._entries[: max(0, failure.task) + 1]:
+            self._fates.tallies[before.at].entered += 1
+        path, line = self._dataset.place(row)
+        error = failure.error(author, f"{path}:{line}")
+        if rules.on_error == "stop":
+            raise error
+        self._fates.note(one.at, Event(row, "quarantined", FAILED, failure.message))
+        self._failures[failure.task] += 1
+        failed, most = self._failures[failure.task], rules.max_failures
+        if failed > most * len(self._rows):
+            share = f"{failed:,} of {len(self._rows):,} rows failed, and `max_failures` is {most:g}"
+            raise StepError(author.step, author.plugin, f"{share}; the last: {failure.message}")
+
+    def _later(self) -> _native.Dataset:
+        """Give the dataset with the rows that were rewritten or made, these checked and counted."""
+        if not self._rewritten and not self._made:
+            return self._dataset
+        self._spool.flush()
+        rewritten, made = (
+            np.array(spans, np.uint64).reshape(-1, 3) for spans in (self._rewritten, self._made)
+        )
+        first = len(self._dataset)
+        dataset = self._dataset.later(self._spool.path, rewritten, made)
+        self._fates.add(len(made))
+        new = np.arange(first, first + len(made), dtype=np.uint64)
+        found = dataset.problems(new, self._hands.workers, None)
+        problems = {row: (reason, message) for row, reason, message in found}
+        at = self._entries[-1].at
+        for row, parent in zip(new.tolist(), made[:, 0].tolist(), strict=True):
+            self._fates.note(at, Event(row, "generated", parent=parent))
+            if row in problems:
+                self._fates.note(at, Event(row, "quarantined", *problems[row]))
+        return dataset
+
+
+def begin_of(
+    recipe: Recipe, entries: Sequence[Numbered], dataset: _native.Dataset, hands: Hands
+) -> Begin:
+    """Tell children which steps there are, and where the data is."""
+    return Begin(
+        files=tuple(dataset.descriptors()),
+        spool=dataset.spool_descriptor(),
+        formats=recipe.loaded.formats,
+        field=recipe.field,
+        plugins=tuple(str(Path(file).resolve()) for file in recipe.plugins),
+        tasks=tuple(_task(one.entry) for one in entries),
+        is_dry=hands.is_dry,
+    )
+
+
+def _task(entry: Entry) -> Task:
+    rules = entry.rules
+    task = Task(use=entry.use, id=entry.id, author=entry.author, options=to_builtins(entry.options))
+    if isinstance(rules, OfFilter):
+        return structs.replace(task, is_flag=rules.mode == "flag")
+    if isinstance(rules, OfScorer):
+        return structs.replace(
+            task,
+            keep_at_least=rules.keep_at_least,
+            keep_at_most=rules.keep_at_most,
+            drops_nan=rules.nan == "drop",
+        )
+    return task
+
+
+def _rounded(score: float) -> float | None:
+    """Take a float32 for what it means; JSON has no word for NaN."""
+    return None if isnan(score) else float(f"{score:.6g}")

@@ -1,0 +1,455 @@
+"""The process that plugins' steps run in.
+
+A child is told which steps there are, maps the files that its parent left open, and then gets the
+whereabouts of one batch after the other: no text crosses the border, but that of rows which a step
+rewrote or made. It speaks with its parent over descriptors of its own, so a step may print and read
+what it likes; and it ends when its parent does, whatever a step is doing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
+
+import msgspec
+import numpy as np
+from msgspec import Struct, field
+
+from curatekit import _native, built_in
+from curatekit.errors import ContractError, DataError
+from curatekit.formats import Format
+from curatekit.plugins import Plugins, load
+from curatekit.records import Batch, Rows, as_line
+from curatekit.steps import (
+    UNDECIDED,
+    Author,
+    Context,
+    Filter,
+    Generator,
+    Normalizer,
+    Scorer,
+    Selector,
+    Step,
+    copies,
+    offspring,
+    rewrites,
+    scores,
+    verdicts,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SCORE_REASONS = ("score-too-low", "score-too-high", "no-score")
+"""Why the run drops rows for what a scorer says of them."""
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    """A step of a recipe, as a child builds it."""
+
+    use: str
+    id: str
+    author: Author
+    options: Mapping[str, Any]
+    is_flag: bool = False
+    keep_at_least: float | None = None
+    keep_at_most: float | None = None
+    drops_nan: bool = False
+
+
+class Column(Struct, frozen=True):
+    """An array, in bytes."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes
+
+    @classmethod
+    def of(cls, array: NDArray[Any]) -> Column:
+        """Pack an array."""
+        return cls(array.dtype.str, array.shape, array.tobytes())
+
+    def array(self) -> NDArray[Any]:
+        """Unpack it."""
+        return np.frombuffer(self.data, self.dtype).reshape(self.shape)
+
+
+class Begin(Struct, frozen=True, kw_only=True, tag="begin"):
+    """What a child needs to know before the first batch."""
+
+    files: tuple[tuple[str, int, str, str], ...]
+    spool: int | None
+    formats: tuple[Format, ...]
+    field: str | None
+    plugins: tuple[str, ...]
+    tasks: tuple[Task, ...]
+    is_dry: bool
+    fitted: Mapping[int, bytes] = {}
+    """Steps that were fitted, by their place, pickled."""
+
+
+class Work(Struct, frozen=True, kw_only=True, tag="work"):
+    """A batch: row numbers and whereabouts, and what earlier steps said of the rows."""
+
+    rows: bytes
+    whereabouts: bytes
+    columns: Mapping[str, Column] = {}
+
+
+class Fit(Struct, frozen=True, tag="fit"):
+    """Fit a step to rows; the two files hold their numbers and whereabouts."""
+
+    task: int
+    rows: str
+    whereabouts: str
+
+
+class Choose(Struct, frozen=True, tag="choose"):
+    """Ask the selector."""
+
+    columns: Mapping[str, Column]
+
+
+class Stop(Struct, frozen=True, tag="stop"):
+    """There is no more to do."""
+
+
+class Ready(Struct, frozen=True, tag="ready"):
+    """The steps are built."""
+
+
+class At(Struct, frozen=True, tag="at"):
+    """A step of the batch in hand begins."""
+
+    task: int
+
+
+class Raised(Struct, frozen=True, tag="raised", kw_only=True):
+    """A step failed."""
+
+    task: int
+    message: str
+    trace: str = ""
+    contract: tuple[str, str, str, str] | None = None
+    """Arguments of the `ContractError`, where it returned what its kind does not allow."""
+    data: tuple[Any, ...] | None = None
+    """Arguments of the `DataError`, where no step failed, but an input."""
+
+
+class Said(Struct, tag="said", kw_only=True):
+    """What one step said of the rows that reached it. Places count within the batch."""
+
+    seconds: float = 0.0
+    codes: bytes = b""
+    """For each row that reached it 0, or why it is dropped or flagged; nothing if it drops none."""
+    evidence: dict[int, str] = field(default_factory=dict)
+    changed: list[int] = field(default_factory=list)
+    scores: dict[str, bytes] = field(default_factory=dict)
+    """By column, float32."""
+    outcomes: dict[str, int] = field(default_factory=dict)
+    undecided: list[int] = field(default_factory=list)
+    made: list[tuple[int, bytes]] = field(default_factory=list)
+
+
+class Done(Struct, frozen=True, tag="done", kw_only=True):
+    """A batch is through."""
+
+    problems: list[tuple[int, str, str]]
+    said: list[Said]
+    lines: list[tuple[int, bytes]]
+    """Rows that are left and no longer what they were."""
+
+
+class Fitted(Struct, frozen=True, tag="fitted"):
+    """A step, pickled."""
+
+    step: bytes
+
+
+class Chosen(Struct, frozen=True, tag="chosen"):
+    """How often each row shall stand in the result; uint16."""
+
+    copies: bytes
+
+
+Request = Begin | Work | Fit | Choose | Stop
+Response = Ready | At | Raised | Done | Fitted | Chosen
+
+_HEADER = 8
+
+
+def packed(frame: Request | Response) -> bytes:
+    """Give the bytes of a frame: its length, and then itself."""
+    body = msgspec.msgpack.encode(frame)
+    return len(body).to_bytes(_HEADER, "little") + body
+
+
+def frame_in(buffer: bytearray) -> bytes | None:
+    """Take the first frame out of what has come in, if it is whole."""
+    if len(buffer) < _HEADER:
+        return None
+    end = _HEADER + int.from_bytes(buffer[:_HEADER], "little")
+    if len(buffer) < end:
+        return None
+    body = bytes(buffer[_HEADER:end])
+    del buffer[:end]
+    return body
+
+
+class Survivors(Rows):
+    """The rows that are left when a step is fitted, by their places among them."""
+
+    def __init__(self, files: _native.Files, rows: str, whereabouts: str) -> None:
+        self._files = files
+        is_empty = not Path(rows).stat().st_size
+        none = np.empty(0, np.uint64)
+        self._numbers: NDArray[np.uint64] = none if is_empty else np.memmap(rows, np.uint64, "r")
+        shape = (len(self._numbers), _native.WHEREABOUTS)
+        empty = np.empty(shape, np.uint8)
+        self._where = np.memmap(whereabouts, np.uint8, "r", shape=shape) if shape[0] else empty
+
+    def _batch(self, rows: NDArray[np.uint64]) -> Batch:
+        at = rows.astype(np.intp)
+        block = self._files.block(self._where[at].tobytes())
+        return Batch(block, np.asarray(self._numbers[at]))
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+
+class _Parent:
+    """The other side; remembers which step it was told of last, -1 for none."""
+
+    def __init__(self, to: BinaryIO) -> None:
+        self._to = to
+        self.task = -1
+
+    def say(self, frame: Response) -> None:
+        self.task = frame.task if isinstance(frame, At) else -1
+        self._to.write(packed(frame))
+        self._to.flush()
+
+    def tell(self, error: BaseException) -> None:
+        self.say(_raised(error, self.task))
+
+
+class _Child:
+    def __init__(self, parent: _Parent, begin: Begin) -> None:
+        self._say = parent.say
+        self._files = _native.Files(begin.files, begin.spool, begin.formats, begin.field)
+        self._tasks = begin.tasks
+        plugins = load([Path(file) for file in begin.plugins])
+        context = Context(is_dry=begin.is_dry, backends=plugins.backends)
+        self._steps: list[Step] = []
+        for at, task in enumerate(begin.tasks):
+            self._say(At(at))
+            step = _built(task, plugins, begin.fitted.get(at))
+            step.open(context)
+            self._steps.append(step)
+        self._say(Ready())
+
+    def answer(self, request: Work | Fit | Choose) -> Response:
+        match request:
+            case Work():
+                return self._work(request)
+            case Fit(task=task):
+                self._say(At(task))
+                survivors = Survivors(self._files, request.rows, request.whereabouts)
+                self._steps[task].fit(survivors)
+                return Fitted(pickle.dumps(self._steps[task]))
+            case Choose(columns=columns):
+                self._say(At(0))
+                given = {name: column.array() for name, column in columns.items()}
+                step = self._steps[0]
+                assert isinstance(step, Selector)  # noqa: S101 (the parent asks no other)
+                return Chosen(copies(step, given, self._tasks[0].author).tobytes())
+
+    def _work(self, work: Work) -> Done:
+        rows = np.frombuffer(work.rows, np.uint64)
+        columns = {name: column.array() for name, column in work.columns.items()}
+        batch = Batch(self._files.block(work.whereabouts), rows, columns)
+        pass_ = _Pass(batch)
+        for at, (task, step) in enumerate(zip(self._tasks, self._steps, strict=True)):
+            if not len(pass_.batch):
+                pass_.said.append(Said())
+                continue
+            self._say(At(at))
+            began = time.perf_counter()
+            said = pass_.through(step, task)
+            said.seconds = time.perf_counter() - began
+            pass_.said.append(said)
+        return pass_.done()
+
+    def close(self) -> None:
+        for step in self._steps:
+            step.close()
+
+
+class _Pass:
+    """The way of one batch through the steps."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.said: list[Said] = []
+        self.problems = batch.problems
+        self._changed: set[int] = set()
+        self._places = np.arange(len(batch))
+        self.batch = batch
+        if self.problems:
+            good = np.ones(len(batch), np.bool_)
+            good[[at for at, *_ in self.problems]] = False
+            self._keep(good)
+
+    def through(self, step: Step, task: Task) -> Said:
+        match step:
+            case Normalizer():
+                return self._rewrite(step, task)
+            case Filter():
+                return self._check(step, task)
+            case Scorer():
+                return self._score(step, task)
+            case Generator():
+                return self._generate(step, task)
+        raise TypeError(f"{task.use} is of no kind that works on batches")
+
+    def done(self) -> Done:
+        left = ((int(place), at) for at, place in enumerate(self._places))
+        lines = [(place, self.batch[at].line) for place, at in left if place in self._changed]
+        return Done(problems=self.problems, said=self.said, lines=lines)
+
+    def _keep(self, kept: NDArray[np.bool_]) -> None:
+        at = np.flatnonzero(kept)
+        if len(at) < len(kept):
+            self._places = self._places[at]
+            self.batch = self.batch.take(at)
+
+    def _at(self, words: Any, among: NDArray[np.bool_] | None = None) -> dict[int, str]:  # noqa: ANN401 (checked before)
+        """Give what is said of rows by their places, where something is."""
+        if words is None:
+            return {}
+        asked = [True] * len(self._places) if among is None else among.tolist()
+        said = zip(self._places.tolist(), words, asked, strict=True)
+        return {place: one for place, one, is_asked in said if one and is_asked}
+
+    def _rewrite(self, step: Normalizer, task: Task) -> Said:
+        self.batch, changed = self.batch.respelled(rewrites(step, self.batch, task.author))
+        at = [int(place) for place, is_new in zip(self._places, changed, strict=True) if is_new]
+        self._changed.update(at)
+        return Said(changed=at)
+
+    def _check(self, step: Filter, task: Task) -> Said:
+        said = verdicts(step, self.batch, task.author)
+        bad = said.codes != 0
+        found = Said(codes=said.codes.tobytes(), evidence=self._at(said.evidence, bad))
+        if task.is_flag:
+            self.batch = self.batch.with_column(task.id, said.codes)
+        else:
+            self._keep(~bad)
+        return found
+
+    def _score(self, step: Scorer, task: Task) -> Said:
+        said = scores(step, self.batch, task.author)
+        outcome = list(said.outcome or ())
+        found = Said(evidence=self._at(said.notes))
+        codes = np.zeros(len(self.batch), np.uint8)
+        for name, column in said.columns.items():
+            full = f"{task.id}.{name}" if name else task.id
+            found.scores[full] = column.tobytes()
+            self.batch = self.batch.with_column(full, column)
+            if task.drops_nan:
+                codes[(codes == 0) & np.isnan(column)] = 3
+            if task.keep_at_most is not None:
+                codes[(codes == 0) & (column > task.keep_at_most)] = 2
+            if task.keep_at_least is not None:
+                codes[(codes == 0) & (column < task.keep_at_least)] = 1
+        for one in outcome:
+            found.outcomes[one] = found.outcomes.get(one, 0) + 1
+        open_ = np.array([one == UNDECIDED for one in outcome] or [False] * len(codes))
+        codes[open_] = 0
+        found.undecided = self._places[open_].tolist()
+        found.codes = codes.tobytes() if codes.any() else b""
+        self._keep((codes == 0) & ~open_)
+        return found
+
+    def _generate(self, step: Generator, task: Task) -> Said:
+        made = offspring(step, self.batch, task.author)
+        made.sort(key=lambda one: one.parent)
+        return Said(made=[(int(self._places[one.parent]), as_line(one.object)) for one in made])
+
+
+def _built(task: Task, plugins: Plugins, fitted: bytes | None) -> Step:
+    if fitted is not None:
+        step: Step = pickle.loads(fitted)  # noqa: S301 (a process of ours made it)
+        return step
+    kind = built_in.STEPS.get(task.use)
+    if kind is None:
+        kind, _ = plugins.step(task.use)
+    return kind(task.options)
+
+
+def _raised(error: BaseException, at: int) -> Raised:
+    if isinstance(error, ContractError):
+        return Raised(task=at, message=error.message, contract=error.args)
+    if isinstance(error, DataError) and at < 0:
+        return Raised(task=at, message=error.message, data=error.args)
+    try:
+        message = f"{type(error).__name__}: {error}"
+        trace = "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001 (it cannot even say what it is)
+        message, trace = type(error).__name__, ""
+    encodable = (text.encode(errors="backslashreplace").decode() for text in (message, trace))
+    message, trace = encodable
+    return Raised(task=at, message=message, trace=trace)
+
+
+def _listen(source: BinaryIO, requests: queue.SimpleQueue[Request]) -> NoReturn:
+    """Take in what the parent asks; when it is gone, so is this process."""
+    decoder = msgspec.msgpack.Decoder(Request)
+    buffer = bytearray()
+    while block := source.read(1 << 20):
+        buffer += block
+        while (body := frame_in(buffer)) is not None:
+            requests.put(decoder.decode(body))
+    os._exit(1)
+
+
+def main() -> NoReturn:
+    """Serve a parent until it says that there is no more to do."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is told, and tells us
+    source, to = os.fdopen(os.dup(0), "rb", 0), os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+    for descriptor in (source.fileno(), to.fileno()):
+        os.set_inheritable(descriptor, False)  # noqa: FBT003 (its own signature)
+    logging.getLogger("curatekit").addHandler(logging.NullHandler())  # the parent told it already
+    _native.guard_maps()
+    requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(source, requests), daemon=True).start()
+    parent = _Parent(to)
+    child: _Child | None = None
+    while not isinstance(request := requests.get(), Stop):
+        try:
+            if isinstance(request, Begin):
+                child = _Child(parent, request)
+            elif child is not None:
+                parent.say(child.answer(request))
+        except KeyboardInterrupt:
+            continue
+        except BaseException as error:  # noqa: BLE001 (a stranger's step may raise anything)
+            parent.tell(error)
+    try:
+        if child is not None:
+            child.close()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)  # whatever threads a step has left
