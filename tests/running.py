@@ -66,7 +66,7 @@ class Output:
 
     def fates(self) -> list[str]:
         """Of each row: `kept`, or the reason why it is not."""
-        reasons = {decision["row"]: decision["reason"] for decision in self.decisions}
+        reasons = {one["row"]: one.get("reason", "kept") for one in self.decisions}
         return [reasons.get(row, "kept") for row in range(len(self.rows()))]
 
 

@@ -18,13 +18,16 @@ import subprocess
 import sys
 import tomllib
 from importlib.metadata import version
-from inspect import signature
+from inspect import isfunction, signature
 from pathlib import Path
 
 import click
 import pytest
+from msgspec import Struct
 
 from curatekit import brakes, cli, hookspecs, report
+from curatekit.recipe_report import RecipeReport, StepReport, Written
+from curatekit.steps import KINDS, Step
 
 ROOT = Path(__file__).parent.parent
 MANUAL = sorted((ROOT / "docs").glob("*.md"))
@@ -68,14 +71,25 @@ def test_the_manual_names_no_option_that_is_not_there() -> None:
     assert named - known == set()
 
 
-@pytest.mark.parametrize("document", [report.Report, report.Figures])
-def test_every_field_of_a_report_stands_in_the_manual(document: type[report.Report]) -> None:
+@pytest.mark.parametrize(
+    "document", [report.Report, report.Figures, RecipeReport, StepReport, Written]
+)
+def test_every_field_of_a_report_stands_in_the_manual(document: type[Struct]) -> None:
     manual = (ROOT / "docs/output.md").read_text()
     assert [field for field in document.__struct_fields__ if f"`{field}`" not in manual] == []
 
 
 def test_every_exit_code_stands_in_the_manual() -> None:
-    codes = {cli.USAGE, cli.INPUT, cli.OUTPUT, cli.BRAKE, cli.BUG, cli.INTERRUPTED, cli.TERMINATED}
+    codes = {
+        cli.USAGE,
+        cli.INPUT,
+        cli.OUTPUT,
+        cli.STEP,
+        cli.BRAKE,
+        cli.BUG,
+        cli.INTERRUPTED,
+        cli.TERMINATED,
+    }
     table = (ROOT / "docs/output.md").read_text().partition("## Exit codes")[2]
     cells = re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE)
     assert {int(code) for cell in cells for code in cell.split(",")} == codes | {0, 1}
@@ -145,12 +159,30 @@ def test_the_changelog_tells_of_this_version() -> None:
     assert re.search(rf"^## {re.escape(this)}\b", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
 
 
-def test_every_hook_stands_in_the_manual_and_has_a_test() -> None:
-    hooks = [name for name in vars(hookspecs) if name.startswith(("register_", "on_"))]
-    assert hooks
-    manual = (ROOT / "docs" / "hooks.md").read_text()
+def told(function: object) -> str:
+    """Write the signature of a hook or of a method as the manual has it."""
+    assert callable(function)
+    spelled = str(signature(function)).replace("'", "")
+    return re.sub(r"\b(?:collections\.abc|curatekit\.\w+|typing)\.", "", spelled)
+
+
+HOOKS = [name for name in vars(hookspecs) if name.startswith(("register_", "on_"))]
+METHODS = {
+    name: method
+    for kind in (Step, *KINDS)
+    for name, method in vars(kind).items()
+    if isfunction(method) and not name.startswith("_")
+}
+
+
+def test_there_are_hooks_and_methods() -> None:
+    assert len(HOOKS) == 6
+    assert set(METHODS) >= {"open", "fit", "rewrite", "check", "score", "generate", "select"}
+
+
+@pytest.mark.parametrize("name", [*HOOKS, *METHODS])
+def test_every_hook_and_method_stands_in_the_manual_and_has_a_test(name: str) -> None:
+    function = METHODS.get(name) or getattr(hookspecs, name)
+    assert f"### `{name}{told(function)}`" in (ROOT / "docs" / "hooks.md").read_text()
     tests = "".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"))
-    for name in hooks:
-        returned = str(signature(getattr(hookspecs, name))).replace("collections.abc.", "")
-        assert f"`{name}{returned.replace('curatekit.steps.', '')}`" in manual
-        assert f"def test_{name}(" in tests
+    assert f"def test_{name}(" in tests

@@ -26,7 +26,7 @@ DRAWING = """
     recipe ← stages
     settings, _native ← notices ← report ← brakes
     report ← gauge ← run, curate
-    report ← recipe_report ← curate
+    output, report ← recipe_report ← curate
     evidence ← report, folder
     recipe ← brakes
     output, _native ← folder ← brakes ← run, curate ← cli

@@ -78,9 +78,8 @@ EXPECTED = """
 unknown key `inptu` [did you mean `input`?]
 unknown key `inputs` [did you mean `input`?]
 `output`: expected `str`, got `int` [string]
-`format`: invalid enum value 'chatt' ["alpaca" or "auto" or "chat" or "preference" or \
-"prompt-completion" or "record" or "sharegpt" or "text"]
 no key `input`
+`format` is `chatt`, which is no layout [did you mean `chat`?]
 step[0] `quality.length`: unknown option `min_char` [did you mean `min_chars`?]
 step[0] `quality.length`: `max_chars`: expected `int` >= 0 [integer, at least 0]
 step[0] `quality.length`: `role`: expected `str | null`, got `array` [string or null]

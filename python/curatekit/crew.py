@@ -52,6 +52,8 @@ _AHEAD = 4
 """Batches a child that may be answered before the first that is not."""
 _BEGIN_SECONDS = 300.0
 """Longest time for a child to build its steps."""
+_TRIES = 3
+"""Children of a crew that die while they build their steps before the run ends for it."""
 _PATIENCE_SECONDS = 10.0
 """Longest time for a child to close its steps."""
 
@@ -181,6 +183,7 @@ class Crew:
         self._size = size
         self._members: list[_Member] = []
         self._selector = selectors.DefaultSelector()
+        self._unborn = 0
 
     def __enter__(self) -> Self:
         return self
@@ -330,9 +333,12 @@ class Crew:
         self._members.remove(member)
         end = member.end(kill=why is not None)
         failure = Failure(max(0, member.task), why or end)
-        if not member.is_ready:
-            raise self._error(failure)
-        if member.job is not None:
+        if not member.is_ready and member.job is not None:
+            self._unborn += 1
+            if self._unborn == _TRIES:
+                raise self._error(failure)
+            again.appendleft(member.job)
+        elif member.job is not None:
             _settle(member.job, failure, again)
 
     def _error(self, failure: Failure) -> ContractError | StepError:

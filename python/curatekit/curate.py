@@ -29,11 +29,14 @@ from curatekit.output import (
     FIGURES,
     KEPT,
     LEDGER,
+    ORDER,
     QUARANTINE,
     REPORT,
     check_counts,
+    named,
     places,
     staged,
+    sync,
     write,
 )
 from curatekit.output import REMOVED as REMOVED_ROWS
@@ -355,6 +358,8 @@ class _Run:
                     )
                     written[name] = Written(*told)
                 self._write_columns()
+                if self._order is not None or self._copies is not None:
+                    self._write_column(ORDER, kept)
             with self._gauge.stage("check"):
                 copied = len(kept) - int((states == LIVE).sum())
                 total = int((states != ABSENT).sum()) + copied
@@ -370,10 +375,15 @@ class _Run:
         """Write what steps said of rows, one array for each."""
         flags = {one.id for one in self._recipe.entries if getattr(one.rules, "mode", "") == "flag"}
         for name, column in sorted(self._fates.columns.items()):
-            path = self._work / LEDGER / ("flags" if name in flags else "scores") / f"{name}.npy"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as file:
-                np.save(file, column)
+            kind = "flags" if name in flags else "scores"
+            self._write_column(f"{LEDGER}/{kind}/{name}.npy", column)
+
+    def _write_column(self, name: str, column: NDArray[Any]) -> None:
+        path = self._work / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with named(path), path.open("wb") as file:
+            np.save(file, column)
+        sync(path)
 
     def _report(self, written: dict[str, Written]) -> RecipeReport:
         fates = self._fates

@@ -23,15 +23,18 @@ class Place(Struct, frozen=True):
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """Why a row is not kept: a line of `decisions.jsonl`."""
+    """What became of a row: a line of `decisions.jsonl`."""
 
     row: int
-    file: str
-    line: int
-    byte: int
-    state: Literal["removed", "quarantined"]
-    reason: str
+    file: str = ""
+    """Of a generated row nothing, as the next two."""
+    line: int = 0
+    byte: int = 0
+    state: Literal["kept", "removed", "quarantined", "undecided"]
+    step: str = ""
+    reason: str = ""
     message: str = ""
+    evidence: str = ""
     witness: Place | None = None
     shared: int = 0
     united: int = 0
@@ -58,7 +61,7 @@ class Text(Struct, frozen=True):
 
 
 class Case(Struct, frozen=True):
-    """A row that is not kept, with its bytes and, where it was removed, those of its witness."""
+    """A row that is not kept, with its bytes and, where it has one, those of its witness."""
 
     decision: Decision
     row: bytes

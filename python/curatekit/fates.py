@@ -125,7 +125,8 @@ class Fates:
 
     def note_removed(self, step: int, rows: NDArray[np.uint64], reason: str) -> None:
         """Note that rows are removed, whose events stand in the file already."""
-        self.tallies[step].count("removed", reason, len(rows))
+        if len(rows):
+            self.tallies[step].count("removed", reason, len(rows))
         self.state[rows], self.step[rows] = REMOVED, step
 
     def add(self, rows: int) -> None:

@@ -18,13 +18,25 @@ from curatekit import _native
 from curatekit.errors import CurateError, DataError
 from curatekit.evidence import Case, Decision, Family, Pair, Text
 from curatekit.formats import FORMATS, TEXT, Format
-from curatekit.output import DECISIONS, KEPT, QUARANTINE, REMOVED, REPORT
+from curatekit.output import (
+    DECISIONS,
+    KEPT,
+    ORDER,
+    QUARANTINE,
+    RECIPE_SCHEMA,
+    REMOVED,
+    REPORT,
+)
 
 _FORMATS = {known.name: known for known in FORMATS}
 _Row = tuple[str, bytes]
 """A row, and the file it came from."""
 _STRIDE = 256
 """Lines from one known offset to the next."""
+
+
+class _Schema(Struct, frozen=True):
+    schema: str
 
 
 class _File(Struct, frozen=True):
@@ -48,6 +60,43 @@ class _Report(Struct, frozen=True):
     pairs: tuple[Pair, ...]
 
 
+class _Dedup(Struct, frozen=True):
+    settings: _Settings
+    apart: Mapping[str, int]
+    families: tuple[Family, ...]
+    pairs: tuple[Pair, ...]
+
+
+class _Step(Struct, frozen=True):
+    dedup: _Dedup | None
+
+
+class _Recipe(Struct, frozen=True):
+    field: str | None
+
+
+class _RecipeReport(Struct, frozen=True):
+    rows: int
+    generated: int
+    recipe: _Recipe
+    files: tuple[_File, ...]
+    steps: tuple[_Step, ...]
+
+    def of_dedup(self) -> _Report:
+        """Tell it as that of a deduplication: the last one, if there are several."""
+        field = self.recipe.field
+        nothing = _Dedup(_Settings((), (), field), {}, (), ())
+        last = next((step.dedup for step in reversed(self.steps) if step.dedup), nothing)
+        return _Report(
+            self.rows + self.generated,
+            last.settings,
+            self.files,
+            last.apart,
+            last.families,
+            last.pairs,
+        )
+
+
 class RunFolder:
     """What a run left behind.
 
@@ -58,14 +107,19 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._report = msgspec.json.decode((path / REPORT).read_bytes(), type=_Report)
+            self._report = _read_report(path / REPORT)
         except (FileNotFoundError, NotADirectoryError):
             raise CurateError(
                 f"`{path}` is not the output of a run: it has no `{REPORT}`",
-                "`curatekit dedup INPUT... -o OUT` makes one",
+                "`curatekit dedup INPUT... -o OUT` makes one, or `curatekit run RECIPE`",
             ) from None
         except msgspec.DecodeError as error:
             raise CurateError(f"{path / REPORT}: {error}") from None
+        if not (path / KEPT).exists():
+            raise CurateError(
+                f"`{path}` is only a prediction, and holds no rows",
+                f"`{path / DECISIONS}` tells what would become of each",
+            )
         self._formats = {file.name: file.format for file in self._report.files}
         self.counts: Counter[str] = Counter()
         """Rows that are not kept, by reason; `quarantined` stands for all that were quarantined."""
@@ -74,6 +128,7 @@ class RunFolder:
             self.counts[decision.kind] += 1
             self._listed[decision.state].append(decision.row)
         self._kept = _Lines(path / KEPT)
+        self._order = _read_order(path / ORDER)
         self._set_aside = {
             "removed": _Lines(path / REMOVED),
             "quarantined": _Lines(path / QUARANTINE),
@@ -100,15 +155,17 @@ class RunFolder:
         return self._report.pairs
 
     def decisions(self) -> Iterator[Decision]:
-        """Read why each row that is not kept is not, in row order."""
+        """Read why each row that was removed or quarantined was, in row order."""
         decoder = msgspec.json.Decoder(Decision)
         path = self._path / DECISIONS
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 try:
-                    yield decoder.decode(line)
+                    decision = decoder.decode(line)
                 except msgspec.DecodeError as error:
                     raise DataError(str(path), number, str(error)) from None
+                if decision.state in self._listed:
+                    yield decision
 
     def removed(self) -> Iterator[tuple[Decision, dict[str, object]]]:
         """Read every removed row, decision and fields, in row order."""
@@ -122,8 +179,12 @@ class RunFolder:
         row = self._set_aside[decision.state][
             bisect_left(self._listed[decision.state], decision.row)
         ]
-        if decision.witness is None:
+        if decision.state == "quarantined":
             return Case(decision, row)
+        if decision.witness is None:
+            said = self._texts(self.file_of(decision.row), row)
+            texts = tuple(Text(role, text, "", is_compared=False) for role, text in said.items())
+            return Case(decision, row, b"", texts)
         witness = self.row(decision.witness.row)
         texts = self._beside((decision.file, row), (decision.witness.file, witness))
         return Case(decision, row, witness, texts)
@@ -139,6 +200,8 @@ class RunFolder:
         before = bisect_left(removed, row)
         if before < len(removed) and removed[before] == row:
             return self._set_aside["removed"][before]
+        if self._order is not None:
+            return self._kept[self._order[row]]
         return self._kept[row - before - bisect_left(bad, row)]
 
     def texts_of(self, row: int) -> dict[str, str]:
@@ -148,9 +211,8 @@ class RunFolder:
     def file_of(self, row: int) -> str:
         """Tell which file a row came from."""
         ends = accumulate(file.rows for file in self._report.files)
-        return next(
-            file.name for file, end in zip(self._report.files, ends, strict=True) if row < end
-        )
+        files = zip(self._report.files, ends, strict=True)
+        return next((file.name for file, end in files if row < end), self._report.files[0].name)
 
     def _beside(self, mine: _Row, its: _Row) -> tuple[Text, ...]:
         return (*self._compared(mine, its), *self._elsewhere(mine, its))
@@ -200,6 +262,25 @@ class RunFolder:
         if self._report.settings.field is not None:
             return TEXT
         return _FORMATS[self._formats[file]]
+
+
+def _read_report(path: Path) -> _Report:
+    content = path.read_bytes()
+    if msgspec.json.decode(content, type=_Schema).schema == RECIPE_SCHEMA:
+        return msgspec.json.decode(content, type=_RecipeReport).of_dedup()
+    return msgspec.json.decode(content, type=_Report)
+
+
+def _read_order(path: Path) -> dict[int, int] | None:
+    """Tell at which line rows stand that were not written in their own order."""
+    if not path.exists():
+        return None
+    import numpy as np  # noqa: PLC0415 (slow, and few runs need it)
+
+    lines: dict[int, int] = {}
+    for line, row in enumerate(np.load(path).tolist()):
+        lines.setdefault(row, line)
+    return lines
 
 
 def spread(

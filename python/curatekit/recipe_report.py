@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec import Struct
 from rich.filesize import decimal
 
+from curatekit.output import RECIPE_SCHEMA
 from curatekit.report import Figures, measured, share
 
 
@@ -51,7 +52,7 @@ class RecipeReport(Struct, frozen=True, kw_only=True):
     `rows` and `generated` together are `kept`, `removed`, `quarantined` and `undecided`.
     """
 
-    schema: str = "curatekit-recipe-report/1"
+    schema: str = RECIPE_SCHEMA
     curatekit: str
     unicode: str
     recipe: Mapping[str, object]

@@ -37,7 +37,7 @@ BUG, INTERRUPTED, TERMINATED = 70, 130, 143
 _EPILOG = """\b
 Examples:
   curatekit dedup data/*.jsonl -o out   write what is worth keeping to out/
-  curatekit run recipe.toml             carry out a recipe: filters, judges, ...
+  curatekit run recipe.toml             carry out a recipe of several steps
   curatekit show out                    look at what was removed, and why
   curatekit plugins                     list what is installed beside it
 

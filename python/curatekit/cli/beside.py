@@ -36,10 +36,17 @@ class Beside:
         decision = case.decision
         row = named(decision.place)
         self._to.print()
-        if decision.witness is None:
-            reason = f"{decision.reason}, {decision.message}"
-            self.say(f"{row}, byte {decision.byte}: {reason}", "bold")
+        if decision.state == "quarantined":
+            byte = f", byte {decision.byte}" if decision.file else ""
+            self.say(f"{row}{byte}: {decision.reason}, {decision.message}", "bold")
             self.say(case.row.decode(errors="replace"), indent=4)
+            return
+        if decision.witness is None:
+            evidence = f", {decision.evidence}" if decision.evidence else ""
+            self.say(f"{row}: {decision.reason} by {decision.step}{evidence}", "bold")
+            for text in case.texts:
+                line = Text.assemble((clean(text.role), "cyan"), f"  {self._shortened(text.row)}")
+                say(self._to, line, indent=2)
             return
         alike = f", {similarity(decision.shared, decision.united)}" if decision.united else ""
         self.say(f"{row}: {decision.reason} of {named(decision.witness)}{alike}", "bold")
@@ -108,7 +115,7 @@ class Beside:
 
 def named(place: Place) -> str:
     """Name a row by its number and by where it stands."""
-    return f"row {place.row} ({place.file}:{place.line})"
+    return f"row {place.row} ({place.file}:{place.line})" if place.file else f"row {place.row}"
 
 
 def similarity(shared: int, united: int) -> str:

@@ -6,7 +6,7 @@ from fractions import Fraction
 from rich.console import Console
 
 from curatekit.cli.beside import Beside, named, similarity
-from curatekit.errors import CurateError
+from curatekit.errors import CurateError, did_you_mean
 from curatekit.evidence import EXACT, NEAR, QUARANTINED, Decision, Pair
 from curatekit.folder import RunFolder, spread
 from curatekit.report import outline
@@ -38,13 +38,18 @@ class Page:
     def print_sample(self, reason: str | None, limit: int | None) -> None:
         """Print `limit` rows that are not kept for a reason, or that were removed."""
         counts = self._folder.counts
-        kinds = (reason,) if reason else (NEAR, EXACT)
+        removed = sorted(set(counts) - {NEAR, EXACT, QUARANTINED})
+        kinds = (reason,) if reason else (NEAR, *removed, EXACT)
+        if reason and reason not in _FATES and not counts[reason]:
+            hint = did_you_mean(reason, counts) or f"there are `{'`, `'.join(sorted(counts))}`"
+            raise CurateError(f"no row has the reason `{reason}`", hint if counts else None)
         total = sum(counts[kind] for kind in kinds)
         quotas = _share_out(kinds, counts, total if limit is None else max(0, limit))
         shown = sum(quotas.values())
         remark = f", {shown:,} shown" if shown < total else ""
-        self._beside.say(f"{total:,} of {self._folder.rows:,} rows {_FATES[reason]}{remark}", "dim")
-        if reason != QUARANTINED and total:
+        fate = _FATES.get(reason, f"removed as {reason}")
+        self._beside.say(f"{total:,} of {self._folder.rows:,} rows {fate}{remark}", "dim")
+        if any(quotas.get(kind) for kind in (NEAR, EXACT)):
             self._print_legend()
         for decision in spread(self._folder.decisions(), counts, quotas):
             self._beside.print_case(self._folder.case(decision))
@@ -61,7 +66,7 @@ class Page:
         stands_for = []
         for decision in self._folder.decisions():
             if decision.row == row:
-                if decision.state == "removed":
+                if decision.witness is not None:
                     self._print_legend()
                 self._beside.print_case(self._folder.case(decision))
                 return
@@ -86,7 +91,7 @@ class Page:
                 above, below = above[:half], below[: limit - min(half, len(above))]
             pairs = [*reversed(above), *below]
         else:
-            total = self._folder.apart[which]
+            total = self._folder.apart.get(which, 0)
             told = f"{_count(total, 'pair')} {_RULES[which]}"
             pairs = self._pairs(which)[:limit]
         remark = f", {len(pairs):,} shown" if len(pairs) < total else ""
@@ -197,11 +202,18 @@ def _count(number: int, thing: str) -> str:
 
 
 def _share_out(kinds: Sequence[str], counts: Mapping[str, int], limit: int) -> dict[str, int]:
-    """Share `limit` rows out: three quarters to the first kind, if it has so many.
+    """Share `limit` rows out evenly, but for exact copies, which need no judgement.
 
-    That is near-duplicates, since an exact copy needs no judgement.
+    Those get a quarter at most, unless there are too few others.
     """
-    first, *others = kinds
-    later = sum(counts[kind] for kind in others)
-    quotas = {first: min(counts[first], limit - min(later, limit // 4))}
-    return quotas | {kind: min(counts[kind], limit - quotas[first]) for kind in others}
+    copies = min(counts[EXACT], limit // 4) if EXACT in kinds and len(kinds) > 1 else 0
+    left = limit - copies
+    quotas = dict.fromkeys(kinds, 0)
+    others = [kind for kind in kinds if kind != EXACT or len(kinds) == 1]
+    others.sort(key=lambda kind: counts[kind])
+    for at, kind in enumerate(others):  # the rarest first: what they leave goes to the others
+        quotas[kind] = min(counts[kind], -(-left // (len(others) - at)))
+        left -= quotas[kind]
+    if EXACT in kinds and len(kinds) > 1:
+        quotas[EXACT] = min(counts[EXACT], copies + left)
+    return quotas

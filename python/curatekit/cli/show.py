@@ -7,7 +7,6 @@ import click
 
 from curatekit.cli.options import Grouped, Option
 
-_REASONS = ("exact-duplicate", "near-duplicate", "quarantined")
 _PAIRS = ("content", "numbers", "roles", "close")
 _EPILOG = """\b
 Examples:
@@ -29,8 +28,9 @@ _many = partial(click.option, cls=Option, heading="How much of it")
 @click.argument("out", type=click.Path(readable=False))
 @_show(
     "--reason",
-    type=click.Choice(_REASONS),
-    help="Only rows with this fate.  [default: all that were removed]",
+    metavar="REASON",
+    help="Only rows that are out for this reason, as exact-duplicate, near-duplicate or "
+    "quarantined; after a recipe, also those of its steps.  [default: all that were removed]",
 )
 @_show("--row", type=int, metavar="N", help="Row N, in full. Rows count from 0.")
 @_show(

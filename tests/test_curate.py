@@ -1,0 +1,437 @@
+"""What a recipe does to rows: each kind of step, in the order of the recipe."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conftest import COMMAND, chat, write_rows
+from curatekit.curate import curate
+from curatekit.formats import TEXT
+from curatekit.recipe import read
+from curatekit.records import COUNTS, Batch
+from recipes import carried_out, curated, stopped, write_recipe
+from running import run
+
+FREE = {"max_drop_share": 1.0}
+"""No brakes: the rows of a test are few."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def said(user: str, assistant: str = "So it is, and so it was before.") -> dict[str, Any]:
+    return chat(user, assistant)
+
+
+def users(lines: list[bytes]) -> list[str]:
+    return [json.loads(line)["messages"][0]["content"] for line in lines]
+
+
+def events(decision: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(event["step"], event["action"]) for event in decision["events"]]
+
+
+def test_a_recipe_without_steps_copies_what_is_good(folder: Path) -> None:
+    rows = [b' {"messages": [] , "n":1.0}\r', b"{", b"[]", b'{"messages": 3}', b'{"messages":[]}']
+    write_rows(folder / "rows.jsonl", rows)
+    report, out = curated(write_recipe(folder, []))
+    assert out.kept == [rows[0], rows[4]]
+    assert out.fates() == ["kept", "invalid-json", "not-an-object", "wrong-type", "kept"]
+    assert out.quarantined == rows[1:4]
+    assert out.rows() == rows
+    assert report.unreadable == {"invalid-json": 1, "not-an-object": 1, "wrong-type": 1}
+    size = (folder / "out/kept.jsonl").stat().st_size
+    assert out.report["written"]["kept.jsonl"]["bytes"] == size
+
+
+def test_rewrite(folder: Path) -> None:
+    """A normalizer changes texts and no other byte; what is removed stays as it was read."""
+    row = b'{"id": 12345678901234567890, "messages" : [ {"role":"user","content":"a\\u0041"}]}'
+    short = json.dumps(said("bc", "")).encode()
+    write_rows(folder / "rows.jsonl", [row, short])
+    steps: list[dict[str, Any]] = [
+        {"use": "odd_plugin.shout"},
+        {"use": "keep-if", "column": "chars", "at_least": 2},
+    ]
+    _, out = curated(write_recipe(folder, steps))
+    assert out.kept == [row.replace(b'"a\\u0041"', b'"AA"'), json.dumps(said("BC", "")).encode()]
+    assert [events(one) for one in out.decisions] == [[("shout", "changed")]] * 2
+    steps[1]["at_least"] = 4
+    _, out = curated(write_recipe(folder, steps, brakes=FREE), force=True)
+    assert (out.kept, out.removed) == ([], [row, short])
+
+
+def test_check(folder: Path) -> None:
+    write_rows(folder / "rows.jsonl", [said("one"), said("two", ""), said("three")])
+    report, out = curated(write_recipe(folder, [{"use": "odd_plugin.short"}]))
+    assert users(out.kept) == ["one", "three"]
+    (decision,) = out.decisions
+    assert (decision["step"], decision["reason"], decision["evidence"]) == (
+        "short",
+        "too-short",
+        "3 characters",
+    )
+    assert report.steps[0].removed == {"too-short": 1}
+
+
+def test_a_filter_can_flag_instead(folder: Path) -> None:
+    write_rows(folder / "rows.jsonl", [said("one"), said("two", ""), said("three")])
+    steps: list[dict[str, Any]] = [
+        {"use": "odd_plugin.short", "mode": "flag", "id": "terse"},
+        {"use": "keep-if", "column": "terse", "at_most": 0},
+    ]
+    report, out = curated(write_recipe(folder, steps))
+    assert out.fates() == ["kept", "too-high", "kept"]
+    assert events(out.decisions[0]) == [("terse", "flagged"), ("keep-if", "removed")]
+    assert report.steps[0].flagged == {"too-short": 1}
+    assert np.load(folder / "out/ledger/flags/terse.npy").tolist() == [0, 1, 0]
+
+
+def test_score(folder: Path) -> None:
+    texts = ["", "x" * 200, "x" * 600, "x" * 2000]
+    write_rows(folder / "rows.jsonl", [{"text": text} for text in texts])
+    score = {"use": "odd_plugin.length", "keep_at_least": 1.5, "keep_at_most": 4.0}
+    report, out = curated(write_recipe(folder, [score]))
+    assert out.fates() == ["score-too-low", "score-too-low", "score-too-high", "kept"]
+    first = out.decisions[0]
+    assert first["evidence"] == "nothing"
+    assert first["scores"] == {"length.hundreds": 0, "length.half": 0}
+    step = report.steps[0]
+    assert (step.outcomes, step.without_score) == ({"scored": 4}, 2)
+    half = np.load(folder / "out/ledger/scores/length.half.npy")
+    assert half.dtype == np.float32
+    assert half[:3].tolist() == [0, 1, 3]
+    assert np.isnan(half[3])
+
+
+@pytest.mark.parametrize(
+    ("rules", "fates"),
+    [
+        ({}, ["kept", "kept", "kept", "kept"]),
+        ({"keep_at_least": 0.5}, ["score-too-low", "kept", "kept", "kept"]),
+        ({"keep_at_most": 2.0}, ["kept", "kept", "score-too-high", "kept"]),
+        ({"nan": "drop"}, ["kept", "kept", "kept", "no-score"]),
+    ],
+)
+def test_what_scores_decide_is_up_to_the_recipe(
+    folder: Path, rules: dict[str, Any], fates: list[str]
+) -> None:
+    texts = ["", "x" * 200, "x" * 600, "x" * 2000]
+    write_rows(folder / "rows.jsonl", [{"text": text} for text in texts])
+    _, out = curated(write_recipe(folder, [{"use": "odd_plugin.length", **rules}]))
+    assert out.fates() == fates
+
+
+def test_a_step_gets_the_columns_that_it_needs(folder: Path) -> None:
+    """In the same stage, and in another one, where rows in between are gone."""
+    texts = [f"{'x ' * size} is what row {size} says" for size in (0, 100, 10, 300, 200)]
+    write_rows(folder / "rows.jsonl", [{"text": text} for text in texts])
+    length, needy = {"use": "odd_plugin.length"}, {"use": "odd_plugin.needy", "least": 0.8}
+    for between in ([], [{"use": "exact-dedup"}], [{"use": "limit", "rows": 4}]):
+        path = write_recipe(folder, [length, *between, needy], brakes=FREE)
+        _, out = curated(path, force=True)
+        assert out.fates()[:4] == ["low", "kept", "low", "kept"]
+
+
+def test_generate(folder: Path) -> None:
+    rows = [said("Why?"), said("Because."), said("misfit?"), said("Who?"), said("Why?", "y" * 40)]
+    write_rows(folder / "rows.jsonl", rows)
+    steps: list[dict[str, Any]] = [
+        {"use": "odd_plugin.echo"},
+        {"use": "odd_plugin.short"},
+        {"use": "exact-dedup"},
+    ]
+    report, out = curated(write_recipe(folder, steps, brakes=FREE))
+    assert (report.rows, report.generated) == (5, 5)
+    assert report.kept + report.removed + report.quarantined == 10
+    made = [one for one in out.decisions if "parent" in one["events"][0]]
+    assert [one["row"] for one in made] == [5, 6, 7, 8, 9]
+    assert [one["events"][0]["parent"] for one in made] == [0, 2, 2, 3, 4]
+    assert [one.get("reason") for one in made] == [
+        "too-short",
+        "too-short",
+        "missing-field",
+        *["too-short"] * 2,
+    ]
+    assert "file" not in made[0]
+    assert out.quarantined == [b'{"no": "messages"}']
+    assert json.loads(out.removed[0])["messages"][0]["content"] == "Again: Why?"
+
+
+def test_generated_rows_are_deduplicated_and_rewritten(folder: Path) -> None:
+    rows = [said("Shall we go to the river today, or to the hills?"), said("No.")]
+    write_rows(
+        folder / "rows.jsonl",
+        [*rows, said("Shall we go to the river today, or to the hills?", "no")],
+    )
+    steps: list[dict[str, Any]] = [
+        {"use": "odd_plugin.echo"},
+        {"use": "odd_plugin.shout"},
+        {"use": "near-dedup"},
+    ]
+    report, out = curated(write_recipe(folder, steps))
+    assert users(out.kept)[-1] == "AGAIN: SHALL WE GO TO THE RIVER TODAY, OR TO THE HILLS?"
+    last = out.decisions[-1]
+    assert (last["row"], last["reason"], last["witness"]["row"]) == (4, "exact-duplicate", 3)
+    assert events(last) == [("echo", "generated"), ("shout", "changed"), ("near-dedup", "removed")]
+    assert (report.generated, report.steps[2].removed["exact-duplicate"]) == (2, 1)
+
+
+def test_select(folder: Path) -> None:
+    write_rows(folder / "rows.jsonl", [said(f"row {row}") for row in range(12)])
+    report, out = curated(write_recipe(folder, [{"use": "odd_plugin.twice"}]))
+    assert (report.kept, report.removed) == (10, 2)
+    assert out.kept.count(out.kept[1]) == 2
+    assert len(out.kept) == 10 + 5
+    removed = [one for one in out.decisions if one["state"] == "removed"]
+    assert [(one["row"], one["reason"]) for one in removed] == [(4, "fifth"), (9, "fifth")]
+
+
+def test_fit(folder: Path) -> None:
+    """Called once, whatever the workers, with the rows that reach the step."""
+    rows = [said("gone", ""), *(said("x" * size) for size in range(100, 400))]
+    write_rows(folder / "rows.jsonl", rows)
+    for workers in (1, 2):
+        log = folder / f"log-{workers}"
+        typical = {"use": "odd_plugin.typical", "log": str(log)}
+        path = write_recipe(folder, [{"use": "odd_plugin.short"}, typical], brakes=FREE)
+        report, out = curated(path, workers=workers, batch_rows=10, force=True)
+        assert log.read_text().splitlines().count("fit 300 1") == 1
+        assert report.steps[1].removed == {"too-long": 150}
+        assert out.fates()[:2] == ["too-short", "kept"]
+
+
+def test_open(folder: Path) -> None:
+    write_rows(folder / "rows.jsonl", [said("one")])
+    log = folder / "log"
+    path = write_recipe(folder, [{"use": "odd_plugin.typical", "log": str(log)}])
+    curated(path)
+    assert log.read_text().splitlines()[0] == "open False []"
+    log.unlink()
+    curate(read(path), is_dry=True)
+    assert log.read_text().splitlines()[0] == "open True []"
+
+
+def test_close(folder: Path) -> None:
+    write_rows(folder / "rows.jsonl", [said(f"row {row}") for row in range(50)])
+    log = folder / "log"
+    path = write_recipe(folder, [{"use": "odd_plugin.typical", "log": str(log)}], brakes=FREE)
+    curated(path, workers=2, batch_rows=1)
+    said_so = log.read_text().splitlines()
+    assert said_so.count("close") == sum(line.startswith("open") for line in said_so)
+
+
+def test_dedup_sees_rows_as_they_now_are(folder: Path) -> None:
+    rows = [said("one two three four"), said("ONE TWO THREE FOUR"), said("another thing to say")]
+    write_rows(folder / "rows.jsonl", rows)
+    exact = {"use": "exact-dedup"}
+    _, out = curated(write_recipe(folder, [exact]))
+    assert out.fates() == ["kept", "kept", "kept"]
+    _, out = curated(write_recipe(folder, [{"use": "odd_plugin.shout"}, exact]), force=True)
+    assert out.fates() == ["kept", "exact-duplicate", "kept"]
+    assert out.removed == [json.dumps(rows[1]).encode()]
+    decision = out.decisions[1]
+    assert decision["witness"] == {"row": 0, "file": str(folder / "rows.jsonl"), "line": 1}
+
+
+def test_dedup_sees_only_rows_that_are_left(folder: Path) -> None:
+    rows = [
+        said("one", "x"),
+        said("one", "x"),
+        said("a longer text, two"),
+        said("a longer text, two"),
+    ]
+    write_rows(folder / "rows.jsonl", rows)
+    path = write_recipe(folder, [{"use": "odd_plugin.short"}, {"use": "exact-dedup"}], brakes=FREE)
+    report, out = curated(path)
+    assert out.fates() == ["too-short", "too-short", "kept", "exact-duplicate"]
+    assert report.steps[1].rows == 2
+
+
+def test_rows_that_are_read_by_a_deduplication_first_are_set_aside_too(folder: Path) -> None:
+    write_rows(folder / "rows.jsonl", [said("a"), b"{", said("a")])
+    report, out = curated(write_recipe(folder, [{"use": "near-dedup"}]))
+    assert out.fates() == ["kept", "invalid-json", "exact-duplicate"]
+    assert (report.unreadable, report.steps[0].rows) == ({"invalid-json": 1}, 2)
+
+
+def test_keep_if(folder: Path) -> None:
+    rows = [
+        {"text": "a", "lang": "en", "n": 3},
+        {"text": "b", "lang": "de", "n": 1.5},
+        {"text": "c", "lang": None, "n": True},
+        {"text": "d", "n": "3"},
+        {"text": "e", "lang": "fr", "n": 9},
+    ]
+    write_rows(folder / "rows.jsonl", rows)
+    cases: list[tuple[dict[str, Any], list[str]]] = [
+        (
+            {"field": "lang", "one_of": ["en", "de"]},
+            ["kept", "kept", "missing", "missing", "other-value"],
+        ),
+        (
+            {"field": "lang", "one_of": ["en"], "missing": True},
+            ["kept", "other-value", "kept", "kept", "other-value"],
+        ),
+        ({"field": "n", "at_least": 2}, ["kept", "too-low", "other-value", "other-value", "kept"]),
+        (
+            {"field": "n", "at_least": 2, "at_most": 3.5},
+            ["kept", "too-low", "other-value", "other-value", "too-high"],
+        ),
+        (
+            {"field": "n", "one_of": [3, True]},
+            ["kept", "other-value", "kept", "other-value", "other-value"],
+        ),
+    ]
+    for options, fates in cases:
+        path = write_recipe(folder, [{"use": "keep-if", **options}])
+        assert curated(path, force=True)[1].fates() == fates, options
+
+
+def test_sample(folder: Path) -> None:
+    """The same rows each time; a smaller sample is part of a larger one; each row as often."""
+    write_rows(folder / "rows.jsonl", [{"text": str(row)} for row in range(1000)])
+
+    def sample(**options: object) -> set[bytes]:
+        path = write_recipe(folder, [{"use": "sample", **options}])
+        return set(curated(path, force=True)[1].kept)
+
+    whole = sample(count=400)
+    assert len(whole) == 400
+    assert sample(share=0.1) < whole
+    assert len(sample(share=0.1)) == 100
+    assert sample(count=2000) == sample(share=1.0)
+    other = sample(count=400, seed=1)
+    assert 100 < len(whole & other) < 220  # 160 by chance
+
+
+def test_limit_and_sort_by(folder: Path) -> None:
+    texts = ["ccc", "a", "bb", "eeeee", "dd"]
+    write_rows(folder / "rows.jsonl", [{"text": text} for text in texts])
+    path = write_recipe(folder, [{"use": "limit", "rows": 2}])
+    assert [json.loads(line)["text"] for line in curated(path)[1].kept] == texts[:2]
+    steps: list[dict[str, Any]] = [
+        {"use": "sort-by", "column": "chars"},
+        {"use": "limit", "rows": 4},
+    ]
+    path = write_recipe(folder, steps)
+    _, out = curated(path, force=True)
+    assert [json.loads(line)["text"] for line in out.kept] == ["a", "bb", "dd", "ccc"]
+    steps[0]["descending"] = True
+    _, out = curated(write_recipe(folder, steps), force=True)
+    assert [json.loads(line)["text"] for line in out.kept] == ["eeeee", "ccc", "bb", "dd"]
+    assert json.loads(out.removed[0])["text"] == "a"
+
+
+def test_sorting_by_a_score_puts_rows_without_one_last(folder: Path) -> None:
+    texts = ["x" * size for size in (200, 2000, 100)]
+    write_rows(folder / "rows.jsonl", [{"text": text} for text in texts])
+    for descending, order in ((False, [100, 200, 2000]), (True, [200, 100, 2000])):
+        by = {"use": "sort-by", "column": "length.hundreds", "descending": descending}
+        steps: list[dict[str, Any]] = [{"use": "odd_plugin.length"}, by]
+        _, out = curated(write_recipe(folder, steps), force=True)
+        assert [len(json.loads(line)["text"]) for line in out.kept] == order
+
+
+def test_a_brake_stops_a_step_that_drops_too_much(folder: Path) -> None:
+    rows = [said(f"row {row}", "" if row % 3 else "y" * 40) for row in range(30)]
+    write_rows(folder / "rows.jsonl", rows)
+    message = stopped(6, write_recipe(folder, [{"use": "odd_plugin.short"}]))
+    assert "step `short` drops 20 of 30 rows (66.7 %, at most 50 % may go)" in message
+    assert "set `max_drop_share` of `[brakes]` to 0.67" in message
+    path = write_recipe(folder, [{"use": "odd_plugin.short"}], brakes={"max_drop_share": 0.67})
+    assert carried_out(path).report["removed"] == 20
+
+
+def test_only_the_first_rows(folder: Path) -> None:
+    write_rows(folder / "rows.jsonl", [said(f"row {row}") for row in range(9)])
+    out = carried_out(write_recipe(folder, [{"use": "odd_plugin.shout"}]), "--rows", "4")
+    assert users(out.kept) == ["ROW 0", "ROW 1", "ROW 2", "ROW 3"]
+    assert (out.report["rows"], out.report["files"][0]["rows"]) == (4, 4)
+
+
+def test_options_can_be_set_on_the_command_line(folder: Path) -> None:
+    write_rows(folder / "rows.jsonl", [{"text": text} for text in ("a", "bb", "ccc")])
+    path = write_recipe(folder, [{"use": "limit", "rows": 1}])
+    assert len(carried_out(path, "--set", "limit.rows=2").kept) == 2
+
+
+def test_a_recipe_that_is_wrong_is_refused_with_all_its_mistakes(folder: Path) -> None:
+    steps: list[dict[str, Any]] = [
+        {"use": "keep-if", "field": "a"},
+        {"use": "sort-by", "column": "length"},
+        {"use": "near-dedup"},
+        {"use": "sample", "count": 1, "share": 0.5},
+        {"use": "odd_plugin.needy"},
+    ]
+    path = write_recipe(folder, steps, format="chat", field="x")
+    ended = run(*COMMAND, "run", path)
+    told = ended.stderr.decode()
+    assert ended.returncode == 2
+    assert "step[0] `keep-if`: `options`: nothing is asked" in told
+    assert "step[3] `sample`: `options`: one of `count` and `share`" in told
+    assert "`field` reads every row as text, so `format` cannot be `chat`" in told
+    path = write_recipe(folder, [steps[1], steps[2], steps[4]])
+    ended = run(*COMMAND, "run", path)
+    told = ended.stderr.decode()
+    assert "step[0] `sort-by`: asks for the column `length`, which is not there" in told
+    assert "step[1] `near-dedup`: comes after `sort-by`" in told
+    assert "step[2] `odd_plugin.needy`: asks for the column `length.half`" in told
+    assert told.count("error: ") == 3
+
+
+def test_the_counts_are_those_of_the_core() -> None:
+    batch = Batch.of([{"text": "one two"}], TEXT)
+    assert [int(batch.column(name)[0]) for name in COUNTS] == [7, 2, 1, 6, 0, 1, 0]
+    with pytest.raises(KeyError):
+        batch.column("nothing")
+
+
+STEPS = st.sampled_from(
+    [
+        {"use": "odd_plugin.shout"},
+        {"use": "odd_plugin.short"},
+        {"use": "odd_plugin.short", "mode": "flag"},
+        {"use": "odd_plugin.length", "keep_at_least": 0.1},
+        {"use": "odd_plugin.echo"},
+        {"use": "odd_plugin.twice"},
+        {"use": "exact-dedup"},
+        {"use": "near-dedup"},
+        {"use": "sample", "share": 0.7},
+        {"use": "limit", "rows": 9},
+        {"use": "keep-if", "column": "chars", "at_least": 12},
+    ]
+)
+LONG = "one two three four five"
+TEXTS = st.sampled_from(["", "Why?", "misfit?", LONG, LONG.upper()])
+ROWS = st.builds(chat, TEXTS, TEXTS) | st.sampled_from([b"{", b'{"messages": 3}'])
+
+
+@settings(max_examples=25, deadline=None)
+@given(rows=st.lists(ROWS, max_size=14), steps=st.lists(STEPS, max_size=4))
+def test_every_row_has_one_fate(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[object], steps: list[dict[str, Any]]
+) -> None:
+    """Whatever the recipe: rows in and rows generated are kept, removed or quarantined, once."""
+    folder = tmp_path_factory.mktemp("run")
+    write_rows(folder / "rows.jsonl", rows)
+    named = [step | {"id": f"step-{at}"} for at, step in enumerate(steps)]
+    report, out = curated(write_recipe(folder, named, brakes=FREE), workers=1)
+    assert report.rows == len(rows)
+    assert report.rows + report.generated == report.kept + report.removed + report.quarantined
+    states = [one["state"] for one in out.decisions]
+    assert states.count("removed") == report.removed == len(out.removed)
+    assert states.count("quarantined") == report.quarantined == len(out.quarantined)
+    assert len(set(out.kept)) <= report.kept <= len(out.kept)
+    numbers = [one["row"] for one in out.decisions]
+    assert numbers == sorted(set(numbers))
+    for step in report.steps:
+        gone = sum(step.removed.values()) + sum(step.quarantined.values())
+        assert gone <= step.rows + step.generated
