@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: help demo test lint bench nightly clean tools
 
 help:
-	@echo 'make demo      write a real dataset, deduplicate it and show the result'
+	@echo 'make demo      write a real dataset, deduplicate and clean it, and show the result'
 	@echo 'make test      run the tests of the core and of the package; set CURATEKIT_DATA for more'
 	@echo 'make lint      check format, types and style of everything'
 	@echo 'make bench     measure against other tools, on documentation packages of Debian'
@@ -29,10 +29,12 @@ help:
 	@echo
 	@echo 'PYTHON=python3.12 chooses the Python that .venv is made from.'
 
-demo: .venv/.native build/demo/stdlib.jsonl
+demo: .venv/.native .venv/.plugins build/demo/stdlib.jsonl
 	@rm -rf build/demo/out
 	$(BIN)/curatekit dedup build/demo/stdlib.jsonl -o build/demo/out
 	$(BIN)/curatekit show build/demo/out --reason near-duplicate --limit 3
+	@rm -rf build/demo/clean
+	$(BIN)/curatekit run examples/clean.toml
 
 test: .venv/.native .venv/.group-test .venv/.plugins | tools
 	cargo test --workspace --locked

@@ -350,6 +350,18 @@ def test_a_brake_stops_a_step_that_drops_too_much(folder: Path) -> None:
     assert carried_out(path).report["removed"] == 20
 
 
+def test_a_brake_stops_a_step_that_drops_all_rows_with_a_label(folder: Path) -> None:
+    rows = [said(f"row {row}") | {"lang": "en"} for row in range(30)]
+    rows += [said("row", "") | {"lang": lang} for lang in ("de", "en", "de", "fr")]
+    write_rows(folder / "rows.jsonl", rows)
+    steps = [{"use": "odd_plugin.short"}]
+    message = stopped(6, write_recipe(folder, steps, brakes={"label": "lang"}))
+    assert (
+        "step `short` drops all 2 rows with label `de` and the only row with label `fr`" in message
+    )
+    assert carried_out(write_recipe(folder, steps)).report["removed"] == 4
+
+
 def test_only_the_first_rows(folder: Path) -> None:
     write_rows(folder / "rows.jsonl", [said(f"row {row}") for row in range(9)])
     out = carried_out(write_recipe(folder, [{"use": "odd_plugin.shout"}]), "--rows", "4")

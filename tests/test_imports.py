@@ -20,13 +20,16 @@ DRAWING = """
     backends ← steps
     steps ← built_in ← recipe
     plugins ← recipe, cli, testing ← scaffold
-    built_in, plugins ← worker ← crew ← stages ← curate ← cli
+    steps ← frames ← worker, crew
+    built_in, plugins ← worker
+    frames ← crew ← stages ← curate ← cli
     output, steps ← fates ← stages
     recipe ← recipe_schema ← cli
     recipe ← stages
     settings, _native ← notices ← report ← brakes
-    report ← gauge ← run, curate
-    output, report ← recipe_report ← curate
+    report ← gauge ← run, publish
+    fates, recipe, recipe_report ← publish ← curate
+    output, report ← recipe_report ← publish
     evidence ← report, folder
     recipe ← brakes
     output, _native ← folder ← brakes ← run, curate ← cli

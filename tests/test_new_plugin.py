@@ -1,13 +1,14 @@
 """A new plugin builds, passes its tests, and is listed once it is installed."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from conftest import Run
+from conftest import Run, read_rows, write_rows
 
 
 def python(*arguments: str | Path, folder: Path, path: Path) -> str:
@@ -55,6 +56,22 @@ def test_a_new_plugin_builds_and_passes_its_tests(run: Run) -> None:
     )
     tested = python("-m", "pytest", "-q", "-p", "no:cacheprovider", folder=folder, path=site)
     assert "3 passed" in tested
+    write_rows(
+        folder / "rows.jsonl", [{"text": text} for text in ("Quiet.", "LOUD!", "Quiet too.")]
+    )
+    recipe = 'input = ["rows.jsonl"]\noutput = "out"\n[[step]]\nuse = "acme-demo.loud"\n'
+    (folder / "recipe.toml").write_text(recipe)
+    python("-m", "curatekit", "run", "recipe.toml", folder=folder, path=site)
+    (decision,) = read_rows(folder / "out" / "decisions.jsonl")
+    assert (decision["row"], decision["step"], decision["reason"]) == (1, "loud", "too-loud")
+    shutil.rmtree(site)
+    again = run("run", folder / "recipe.toml")
+    assert again.returncode == 2
+    place = f"{folder / 'recipe.toml'}: step[0] `acme-demo.loud`"
+    assert again.stderr == (
+        f"error: {place}: no plugin is called `acme-demo`\n"
+        "  hint: `pip install curatekit-acme-demo` would install it, by the rule for names\n"
+    )
 
 
 def test_a_plugin_is_made_elsewhere_and_only_once(run: Run) -> None:

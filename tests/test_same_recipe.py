@@ -59,7 +59,7 @@ def expected(folder: Path) -> dict[str, bytes]:
     report = json.loads(found["report.json"])
     assert report["generated"] > 50
     assert report["quarantined"] == 3
-    assert len(found) == 8
+    assert len(found) == 9
     did = {step["id"]: step for step in report["steps"]}
     assert all(did[name]["removed"] for name in ("near-dedup", "length", "twice", "sample"))
     assert did["whitespace"]["changed"] > 100

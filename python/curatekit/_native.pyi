@@ -280,6 +280,13 @@ class Dataset:
         """
     def shards(self) -> list[tuple[str, str, int, int]]:
         """For each input its path as given, its layout, its first row, and how many it has."""
+    def labels(self, field: str, rows: NDArray[np.uint64]) -> list[str | None]:
+        """For each row the value of a top-level field: a string, or the JSON of anything else.
+
+        Raises:
+            IndexError: There is no such row.
+            DataError: An input changed since it was opened.
+        """
     def bytes_read(self) -> int:
         """Bytes of all inputs, decompressed."""
     def problems(

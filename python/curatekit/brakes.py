@@ -7,6 +7,7 @@ a label. Exact copies never count: they do not enter.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -33,6 +34,8 @@ ALL = 1000
 """The share that means no brake at all, in thousandths."""
 _LONGEST = 60
 """Characters of a label that a message shows: it may be a whole text."""
+_AT_A_TIME = 1 << 16
+"""Rows whose labels are read at a time."""
 _SHOWN = 3
 """Rows of a sample, and files or labels that a message names."""
 
@@ -92,16 +95,24 @@ def check(settings: Settings, summary: Summary, report: Report, folder: Path) ->
 
 
 def check_step(
-    allowed: Brakes, step: str, entered: int, removed: NDArray[np.intp], dataset: Dataset
+    allowed: Brakes, step: str, kept: NDArray[np.uint64], removed: NDArray[np.uint64], of: Dataset
 ) -> None:
     """Look at what a step of a recipe dropped of the rows that reached it.
+
+    Args:
+        allowed: What it may drop.
+        step: Its id.
+        kept: The rows that are left, by number.
+        removed: Those that it dropped.
+        of: Where they stand.
 
     Raises:
         BrakeError: It is more than the recipe allows, or every row with a label.
     """
+    entered = len(kept) + len(removed)
     most = allowed.max_drop_share
     if entered >= LEAST and len(removed) > most * entered:
-        places = [dataset.place(int(row)) for row in removed[:: max(1, len(removed) // _SHOWN)]]
+        places = [of.place(int(row)) for row in removed[:: max(1, len(removed) // _SHOWN)]]
         rows = ", ".join(f"{path}:{line}" for path, line in places[:_SHOWN])
         share = f"{100 * len(removed) / entered:.1f} %, at most {100 * most:g} % may go"
         least = _above(len(removed), entered)
@@ -111,6 +122,24 @@ def check_step(
             f"if that is right, set `max_drop_share` of `[brakes]` to {least}",
             [Brake("step", step, len(removed), entered)],
         )
+    if allowed.label is not None and len(removed):
+        gone, left = (_by_label(of, allowed.label, rows) for rows in (removed, kept))
+        all_gone = [name for name in sorted(gone) if name not in left]
+        lost = [Brake("label", name, gone[name], gone[name]) for name in all_gone]
+        if lost:
+            raise BrakeError(
+                f"nothing is written: step `{step}` drops {_listed(lost)}",
+                "if that is right, take `label` out of `[brakes]`",
+                lost,
+            )
+
+
+def _by_label(dataset: Dataset, field: str, rows: NDArray[np.uint64]) -> Counter[str]:
+    counts = Counter[str]()
+    for start in range(0, len(rows), _AT_A_TIME):
+        found = dataset.labels(field, rows[start : start + _AT_A_TIME])
+        counts.update(label for label in found if label is not None)
+    return counts
 
 
 def _above(removed: int, entered: int) -> float:
@@ -160,6 +189,12 @@ def _message(brakes: Sequence[Brake], settings: Settings) -> str:
             allowed = f"{settings.max_drop_millis / 10:g} %"
             rows = f"{brake.removed:,} of {brake.entered:,} rows"
             losses.append(f"{rows} ({share}; at most {allowed} may go)")
+    return f"nothing is written: exact copies aside, near-dedup removes {_listed(brakes, losses)}"
+
+
+def _listed(brakes: Sequence[Brake], losses: Sequence[str] = ()) -> str:
+    """List files and labels that lost all their rows, after other losses."""
+    losses = list(losses)
     for kind, of in (("file", "of"), ("label", "with label")):
         names = [brake for brake in brakes if brake.of == kind]
         for one in names[:_SHOWN]:
@@ -170,8 +205,7 @@ def _message(brakes: Sequence[Brake], settings: Settings) -> str:
         if more := names[_SHOWN:]:
             losses.append(f"all rows of {len(more):,} more {kind}s")
     *others, last = losses
-    listed = f"{', '.join(others)} and {last}" if others else last
-    return f"nothing is written: exact copies aside, near-dedup removes {listed}"
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _remedy(brake: Brake, settings: Settings, summary: Summary) -> str:

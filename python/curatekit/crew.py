@@ -22,8 +22,8 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from curatekit.errors import ContractError, DataError, StepError
-from curatekit.worker import (
+from curatekit.errors import ContractError, CurateError, DataError, StepError
+from curatekit.frames import (
     At,
     Begin,
     Choose,
@@ -259,10 +259,10 @@ class Crew:
         limit = self._timeouts[task] if task >= 0 else _BEGIN_SECONDS
         if not self._selector.select(max(0.0, member.since + limit - time.monotonic())):
             member.end(kill=True)
-            raise self._error(Failure(max(0, task), f"took longer than {limit:g} seconds"))
+            raise self._error(Failure(task, f"took longer than {limit:g} seconds"))
         frames = member.receive()
         if frames is None:
-            raise self._error(Failure(max(0, task, member.task), member.end()))
+            raise self._error(Failure(max(task, member.task), member.end()))
         for frame in frames:
             self._note(member, frame)
         return frames
@@ -332,7 +332,7 @@ class Crew:
         self._selector.unregister(member)
         self._members.remove(member)
         end = member.end(kill=why is not None)
-        failure = Failure(max(0, member.task), why or end)
+        failure = Failure(member.task, why or end)
         if not member.is_ready and member.job is not None:
             self._unborn += 1
             if self._unborn == _TRIES:
@@ -341,8 +341,12 @@ class Crew:
         elif member.job is not None:
             _settle(member.job, failure, again)
 
-    def _error(self, failure: Failure) -> ContractError | StepError:
-        return failure.error(self._begin.tasks[max(0, failure.task)].author)
+    def _error(self, failure: Failure) -> CurateError:
+        """Make the error that ends a run where no row is to blame."""
+        if failure.task < 0:
+            hint = "standard error tells more"
+            return CurateError(f"a process for steps cannot do its work: {failure.message}", hint)
+        return failure.error(self._begin.tasks[failure.task].author)
 
 
 def _failure(frame: Raised) -> Failure:

@@ -21,33 +21,19 @@ from curatekit import _native
 from curatekit.brakes import check_step
 from curatekit.built_in import DEDUP, STEPS, ExactDedup, NearDedup, SortBy
 from curatekit.crew import Crew
-from curatekit.fates import LIVE, QUARANTINED, REMOVED, UNDECIDED, Event, Fates
+from curatekit.fates import LIVE, REMOVED, UNDECIDED, Event, Fates
+from curatekit.frames import Choose, Column
 from curatekit.gauge import Gauge, cores
 from curatekit.inputs import expand
-from curatekit.output import (
-    DECISIONS,
-    FIGURES,
-    KEPT,
-    LEDGER,
-    ORDER,
-    QUARANTINE,
-    REPORT,
-    check_counts,
-    named,
-    places,
-    staged,
-    sync,
-    write,
-)
-from curatekit.output import REMOVED as REMOVED_ROWS
+from curatekit.output import FIGURES, places, staged, write
+from curatekit.publish import publish
 from curatekit.recipe import Recipe
-from curatekit.recipe_report import RecipeReport, StepReport, Written
+from curatekit.recipe_report import RecipeReport
 from curatekit.records import COUNTS
 from curatekit.report import Outcome, build, to_json
 from curatekit.settings import Settings, parse_names, parse_threshold
 from curatekit.stages import Hands, Numbered, Spool, Stage, begin_of, is_fitted
 from curatekit.steps import Generator, Selector, copies
-from curatekit.worker import Choose, Column
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,8 +41,6 @@ if TYPE_CHECKING:
     from curatekit._native import Progress
     from curatekit.plugins import Watchers
 
-ABSENT = 4
-"""State of a row that the run does not look at."""
 DRY = ".dry-run"
 """What the folder of a prediction has after the name of the output."""
 _SCRATCH = ".scratch"
@@ -164,7 +148,7 @@ class _Run:
         ids = [entry.id for entry in recipe.entries]
         self._fates = Fates(self._read, ids, self._scratch / "lives")
         if rows is not None:
-            self._fates.state[rows:] = ABSENT
+            self._fates.leave_out(rows)
         self._order: NDArray[np.uint64] | None = None
         self._copies: NDArray[np.uint16] | None = None
         self._dedups: dict[int, dict[str, Any]] = {}
@@ -185,7 +169,8 @@ class _Run:
         if not entries or entries[0].entry.use not in DEDUP:
             self._validate()
         for stage in _stages(entries):
-            self._begin(stage[0])
+            if self._is_open(stage[0]):
+                continue
             first = stage[0].entry
             if first.use in DEDUP:
                 self._deduplicate(stage[0])
@@ -197,7 +182,7 @@ class _Run:
                 self._work_through(stage)
             for one in stage:
                 self._brake(one)
-        return self._write()
+        return self._publish()
 
     def _validate(self) -> None:
         """Set aside the rows that cannot be judged."""
@@ -206,14 +191,17 @@ class _Run:
         for row, reason, message in found:
             self._fates.note(0, Event(row, "quarantined", reason, message))
 
-    def _begin(self, one: Numbered) -> None:
-        """A step that looks at all rows cannot be predicted where some are undecided."""
+    def _is_open(self, one: Numbered) -> bool:
+        """Tell whether a stage cannot be predicted: it needs all rows, and some are undecided."""
         looks_at_all = one.entry.use in DEDUP or is_fitted(one.entry)
         looks_at_all |= one.entry.step is not None and issubclass(one.entry.step, Selector)
-        if looks_at_all and (self._fates.state == UNDECIDED).any():
-            self._fates.tallies[one.at].entered = int((self._fates.state == LIVE).sum())
-            for row in self._fates.live.tolist():
-                self._fates.note(one.at, Event(row, "undecided"))
+        if not looks_at_all or not (self._fates.state == UNDECIDED).any():
+            return False
+        left = self._fates.live.tolist()
+        self._fates.tallies[one.at].entered = len(left)
+        for row in left:
+            self._fates.note(one.at, Event(row, "undecided"))
+        return True
 
     @contextmanager
     def _timed(self, name: str, rows: int) -> Iterator[None]:
@@ -329,115 +317,28 @@ class _Run:
         return np.concatenate(counts) if counts else np.empty(0, np.uint32)
 
     def _brake(self, one: Numbered) -> None:
+        """Look at what a step dropped; those that the recipe itself tells what to keep may."""
         if one.entry.use == "near-dedup" or "." in one.entry.use:
-            removed = np.flatnonzero((self._fates.step == one.at) & (self._fates.state == REMOVED))
-            check_step(
-                self._recipe.brakes,
-                one.entry.id,
-                self._fates.tallies[one.at].entered,
-                removed,
-                self._dataset,
-            )
+            state, step = self._fates.state, self._fates.step
+            removed = np.flatnonzero((state == REMOVED) & (step == one.at)).astype(np.uint64)
+            kept = np.flatnonzero((state == LIVE) | (step > one.at)).astype(np.uint64)
+            check_step(self._recipe.brakes, one.entry.id, kept, removed, self._dataset)
 
-    def _write(self) -> RecipeReport:
-        states = self._fates.state
+    def _publish(self) -> RecipeReport:
         kept = self._in_order()
         if self._copies is not None:
             kept = np.repeat(kept, self._copies[kept])
-        removed, quarantined = (
-            np.flatnonzero(states == state).astype(np.uint64) for state in (REMOVED, QUARANTINED)
+        return publish(
+            self._work,
+            recipe=self._recipe,
+            dataset=self._dataset,
+            fates=self._fates,
+            kept=kept,
+            is_in_order=self._order is None and self._copies is None,
+            dedups=self._dedups,
+            is_dry=self._hands.is_dry,
+            gauge=self._gauge,
         )
-        files = {KEPT: kept, REMOVED_ROWS: removed, QUARANTINE: quarantined}
-        written = {}
-        if not self._hands.is_dry:
-            with self._gauge.stage("write"):
-                for name, rows in files.items():
-                    meter = self._gauge if name == KEPT else None
-                    told = self._dataset.copy(
-                        rows, self._work / name, original=name != KEPT, progress=meter
-                    )
-                    written[name] = Written(*told)
-                self._write_columns()
-                if self._order is not None or self._copies is not None:
-                    self._write_column(ORDER, kept)
-            with self._gauge.stage("check"):
-                copied = len(kept) - int((states == LIVE).sum())
-                total = int((states != ABSENT).sum()) + copied
-                expected = {name: len(rows) for name, rows in files.items()}
-                check_counts(self._work, total, expected)
-        with self._gauge.stage("explain"):
-            self._dataset.write_decisions(self._fates.lives(), self._work / DECISIONS)
-        report = self._report(written)
-        write(self._work / REPORT, to_json(report))
-        return report
-
-    def _write_columns(self) -> None:
-        """Write what steps said of rows, one array for each."""
-        flags = {one.id for one in self._recipe.entries if getattr(one.rules, "mode", "") == "flag"}
-        for name, column in sorted(self._fates.columns.items()):
-            kind = "flags" if name in flags else "scores"
-            self._write_column(f"{LEDGER}/{kind}/{name}.npy", column)
-
-    def _write_column(self, name: str, column: NDArray[Any]) -> None:
-        path = self._work / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with named(path), path.open("wb") as file:
-            np.save(file, column)
-        sync(path)
-
-    def _report(self, written: dict[str, Written]) -> RecipeReport:
-        fates = self._fates
-        steps = []
-        for at, (entry, tally) in enumerate(
-            zip(self._recipe.entries, fates.tallies[1:], strict=True), 1
-        ):
-            did = to_builtins(tally)
-            steps.append(
-                StepReport(
-                    id=entry.id,
-                    use=entry.use,
-                    plugin=entry.author.plugin,
-                    rows=did.pop("entered"),
-                    **did,
-                    dedup=self._dedups.get(at),
-                )
-            )
-        counts = np.bincount(fates.state, minlength=ABSENT + 1).tolist()
-        generated = len(fates.state) - self._read
-        rows = self._read - counts[ABSENT]
-        return RecipeReport(
-            curatekit=_native.__version__,
-            unicode=_native.UNICODE_VERSION,
-            recipe=self._recipe.plain(),
-            rows=rows,
-            generated=generated,
-            kept=counts[LIVE],
-            removed=counts[REMOVED],
-            quarantined=counts[QUARANTINED],
-            undecided=counts[UNDECIDED],
-            unreadable=fates.tallies[0].quarantined,
-            bytes_read=self._dataset.bytes_read(),
-            steps=steps,
-            files=self._file_reports(),
-            written=written,
-        )
-
-    def _file_reports(self) -> list[dict[str, Any]]:
-        """Tell of each file what became of its rows."""
-        found = []
-        for path, format, first, rows in self._dataset.shards():
-            counts = np.bincount(self._fates.state[first : first + rows], minlength=ABSENT + 1)
-            found.append(
-                {
-                    "name": path,
-                    "format": format,
-                    "rows": int(counts[:ABSENT].sum()),
-                    "kept": int(counts[LIVE]),
-                    "removed": int(counts[REMOVED]),
-                    "quarantined": int(counts[QUARANTINED]),
-                }
-            )
-        return found
 
 
 def _stages(entries: list[Numbered]) -> Iterator[list[Numbered]]:

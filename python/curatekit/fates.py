@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-LIVE, REMOVED, QUARANTINED, UNDECIDED = range(4)
-"""States of a row."""
+LIVE, REMOVED, QUARANTINED, UNDECIDED, ABSENT = range(5)
+"""States of a row; the last is one that the run does not look at."""
 READ = "read"
 """What reads the rows stands among the steps, before the first."""
 
@@ -78,7 +78,8 @@ class Fates:
     """The rows of a run, by number.
 
     Attributes:
-        state: For each row one of `LIVE`, `REMOVED`, `QUARANTINED`, `UNDECIDED`; uint8 `(rows,)`.
+        read: How many rows the inputs have.
+        state: For each row its state; uint8 `(rows,)`.
         step: For each row that is not live the step that ended its way, counted from 1, 0 for
             reading; uint16 `(rows,)`.
         tallies: What each step did, that of reading first.
@@ -86,6 +87,7 @@ class Fates:
     """
 
     def __init__(self, rows: int, ids: Sequence[str], folder: Path) -> None:
+        self.read = rows
         self.state = np.zeros(rows, np.uint8)
         self.step = np.zeros(rows, np.uint16)
         self.tallies = [Tally() for _ in range(len(ids) + 1)]
@@ -106,6 +108,10 @@ class Fates:
         trace: TracebackType | None,
     ) -> None:
         self._stack.close()
+
+    def leave_out(self, first: int) -> None:
+        """Do not look at the rows from this one on."""
+        self.state[first:] = ABSENT
 
     @property
     def live(self) -> NDArray[np.uint64]:

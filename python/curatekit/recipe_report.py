@@ -102,6 +102,8 @@ def table(report: RecipeReport, figures: Figures) -> list[tuple[str, str, str]]:
 
 def _deed(step: StepReport) -> tuple[str, str]:
     """Tell what a step did, first what matters most."""
+    if step.use == "sort-by":
+        return f"{step.rows:,}", "sorted"
     deeds = list(_deeds(step))
     if not deeds:
         return "0", "nothing to do" if step.rows else "no row reached it"

@@ -18,11 +18,11 @@ from curatekit import _native
 from curatekit.crew import Crew, Failure, Piece
 from curatekit.errors import StepError
 from curatekit.fates import Action, Event, Fates
+from curatekit.frames import SCORE_REASONS, Begin, Column, Fit, Said, Task, Work
 from curatekit.output import named
 from curatekit.recipe import Entry, OfFilter, OfScorer, Recipe
 from curatekit.records import COUNTS
 from curatekit.steps import Filter, Scorer, Step
-from curatekit.worker import SCORE_REASONS, Begin, Column, Fit, Said, Task, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 FAILED = "step-failed"
 """Why a row is in quarantine of which a step could not say anything."""
+_ONE_ROWS = 256
+"""Most rows that a step gets at a time which may wait for others: a server, or a GPU."""
 _PIECE = 1 << 16
 """Rows of which the whereabouts are written at a time."""
 
@@ -144,8 +146,10 @@ class Stage:
         return self._later()
 
     def _works(self) -> Iterator[Work]:
-        needed = {name for one in self._entries for name in one.entry.needs} - set(COUNTS)
         size = self._hands.batch_rows
+        if self._entries[0].entry.placement == "one":
+            size = min(size, _ONE_ROWS)
+        needed = {name for one in self._entries for name in one.entry.needs} - set(COUNTS)
         for start in range(0, len(self._rows), size):
             rows = self._rows[start : start + size]
             columns = {
@@ -257,17 +261,18 @@ class Stage:
 
     def _fail(self, row: int, failure: Failure) -> None:
         """Set a row aside of which a step could not say anything, or end the run."""
-        one = self._entries[max(0, failure.task)]
+        task = max(0, failure.task)
+        one = self._entries[task]
         rules, author = one.entry.rules, one.entry.author
-        for before in self._entries[: max(0, failure.task) + 1]:
+        for before in self._entries[: task + 1]:
             self._fates.tallies[before.at].entered += 1
         path, line = self._dataset.place(row)
         error = failure.error(author, f"{path}:{line}")
         if rules.on_error == "stop":
             raise error
         self._fates.note(one.at, Event(row, "quarantined", FAILED, failure.message))
-        self._failures[failure.task] += 1
-        failed, most = self._failures[failure.task], rules.max_failures
+        self._failures[task] += 1
+        failed, most = self._failures[task], rules.max_failures
         if failed > most * len(self._rows):
             share = f"{failed:,} of {len(self._rows):,} rows failed, and `max_failures` is {most:g}"
             raise StepError(author.step, author.plugin, f"{share}; the last: {failure.message}")

@@ -17,22 +17,37 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import msgspec
 import numpy as np
-from msgspec import Struct, field
 
 from curatekit import _native, built_in
 from curatekit.errors import ContractError, DataError
-from curatekit.formats import Format
+from curatekit.frames import (
+    At,
+    Begin,
+    Choose,
+    Chosen,
+    Done,
+    Fit,
+    Fitted,
+    Raised,
+    Ready,
+    Request,
+    Response,
+    Said,
+    Stop,
+    Task,
+    Work,
+    frame_in,
+    packed,
+)
 from curatekit.plugins import Plugins, load
 from curatekit.records import Batch, Rows, as_line
 from curatekit.steps import (
     UNDECIDED,
-    Author,
     Context,
     Filter,
     Generator,
@@ -49,161 +64,6 @@ from curatekit.steps import (
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-SCORE_REASONS = ("score-too-low", "score-too-high", "no-score")
-"""Why the run drops rows for what a scorer says of them."""
-
-
-class Task(Struct, frozen=True, kw_only=True):
-    """A step of a recipe, as a child builds it."""
-
-    use: str
-    id: str
-    author: Author
-    options: Mapping[str, Any]
-    is_flag: bool = False
-    keep_at_least: float | None = None
-    keep_at_most: float | None = None
-    drops_nan: bool = False
-
-
-class Column(Struct, frozen=True):
-    """An array, in bytes."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    data: bytes
-
-    @classmethod
-    def of(cls, array: NDArray[Any]) -> Column:
-        """Pack an array."""
-        return cls(array.dtype.str, array.shape, array.tobytes())
-
-    def array(self) -> NDArray[Any]:
-        """Unpack it."""
-        return np.frombuffer(self.data, self.dtype).reshape(self.shape)
-
-
-class Begin(Struct, frozen=True, kw_only=True, tag="begin"):
-    """What a child needs to know before the first batch."""
-
-    files: tuple[tuple[str, int, str, str], ...]
-    spool: int | None
-    formats: tuple[Format, ...]
-    field: str | None
-    plugins: tuple[str, ...]
-    tasks: tuple[Task, ...]
-    is_dry: bool
-    fitted: Mapping[int, bytes] = {}
-    """Steps that were fitted, by their place, pickled."""
-
-
-class Work(Struct, frozen=True, kw_only=True, tag="work"):
-    """A batch: row numbers and whereabouts, and what earlier steps said of the rows."""
-
-    rows: bytes
-    whereabouts: bytes
-    columns: Mapping[str, Column] = {}
-
-
-class Fit(Struct, frozen=True, tag="fit"):
-    """Fit a step to rows; the two files hold their numbers and whereabouts."""
-
-    task: int
-    rows: str
-    whereabouts: str
-
-
-class Choose(Struct, frozen=True, tag="choose"):
-    """Ask the selector."""
-
-    columns: Mapping[str, Column]
-
-
-class Stop(Struct, frozen=True, tag="stop"):
-    """There is no more to do."""
-
-
-class Ready(Struct, frozen=True, tag="ready"):
-    """The steps are built."""
-
-
-class At(Struct, frozen=True, tag="at"):
-    """A step of the batch in hand begins."""
-
-    task: int
-
-
-class Raised(Struct, frozen=True, tag="raised", kw_only=True):
-    """A step failed."""
-
-    task: int
-    message: str
-    trace: str = ""
-    contract: tuple[str, str, str, str] | None = None
-    """Arguments of the `ContractError`, where it returned what its kind does not allow."""
-    data: tuple[Any, ...] | None = None
-    """Arguments of the `DataError`, where no step failed, but an input."""
-
-
-class Said(Struct, tag="said", kw_only=True):
-    """What one step said of the rows that reached it. Places count within the batch."""
-
-    seconds: float = 0.0
-    codes: bytes = b""
-    """For each row that reached it 0, or why it is dropped or flagged; nothing if it drops none."""
-    evidence: dict[int, str] = field(default_factory=dict)
-    changed: list[int] = field(default_factory=list)
-    scores: dict[str, bytes] = field(default_factory=dict)
-    """By column, float32."""
-    outcomes: dict[str, int] = field(default_factory=dict)
-    undecided: list[int] = field(default_factory=list)
-    made: list[tuple[int, bytes]] = field(default_factory=list)
-
-
-class Done(Struct, frozen=True, tag="done", kw_only=True):
-    """A batch is through."""
-
-    problems: list[tuple[int, str, str]]
-    said: list[Said]
-    lines: list[tuple[int, bytes]]
-    """Rows that are left and no longer what they were."""
-
-
-class Fitted(Struct, frozen=True, tag="fitted"):
-    """A step, pickled."""
-
-    step: bytes
-
-
-class Chosen(Struct, frozen=True, tag="chosen"):
-    """How often each row shall stand in the result; uint16."""
-
-    copies: bytes
-
-
-Request = Begin | Work | Fit | Choose | Stop
-Response = Ready | At | Raised | Done | Fitted | Chosen
-
-_HEADER = 8
-
-
-def packed(frame: Request | Response) -> bytes:
-    """Give the bytes of a frame: its length, and then itself."""
-    body = msgspec.msgpack.encode(frame)
-    return len(body).to_bytes(_HEADER, "little") + body
-
-
-def frame_in(buffer: bytearray) -> bytes | None:
-    """Take the first frame out of what has come in, if it is whole."""
-    if len(buffer) < _HEADER:
-        return None
-    end = _HEADER + int.from_bytes(buffer[:_HEADER], "little")
-    if len(buffer) < end:
-        return None
-    body = bytes(buffer[_HEADER:end])
-    del buffer[:end]
-    return body
 
 
 class Survivors(Rows):

@@ -161,8 +161,11 @@ pub fn decide_among(
     decide_rows(corpus, state, settings, &pool, Instant::now(), spool, watch)
 }
 
-/// A pool of its own for each call: the global one deadlocks after a fork.
-pub(crate) fn pool(threads: usize) -> Result<rayon::ThreadPool> {
+/// A pool of threads for one call, 0 for one a core: the global one deadlocks after a fork.
+///
+/// # Errors
+/// The system has no room for so many.
+pub fn pool(threads: usize) -> Result<rayon::ThreadPool> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     pool.map_err(|error| Error::Setting(format!("cannot start {threads} threads: {error}")))
 }

@@ -66,7 +66,7 @@ pub use bands::Banding;
 pub use copy::Written;
 pub use corpus::{Corpus, Read, Reading, texts_of};
 pub use decisions::{Counts, Decisions, FamilySummary, Fates, PairSummary, State, Verdict};
-pub use dedup::{Method, Numbers, Recall, Settings, decide, decide_among};
+pub use dedup::{Method, Numbers, Recall, Settings, decide, decide_among, pool};
 pub use error::{Error, Problem, Result};
 pub use files::{Descriptor, Files, WHEREABOUTS};
 pub use format::{Format, Layout, PartRule, RoleRule, RuleKind};

@@ -104,6 +104,19 @@ impl Dataset {
         self.0.descriptors().into_iter().map(told).collect()
     }
 
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn labels(
+        &self,
+        py: Python,
+        field: &str,
+        rows: PyReadonlyArray1<u64>,
+    ) -> PyResult<Vec<Option<String>>> {
+        let rows = rows_of(&self.0, &rows)?;
+        watched(py, None, |watch| {
+            core::pool(1)?.install(|| self.0.labels(field, &rows, watch))
+        })
+    }
+
     fn shards(&self) -> Vec<(String, String, usize, usize)> {
         let shards = self.0.rows.shards.iter().zip(&self.0.layouts);
         let told = |(shard, layout): (&core::Shard, &Arc<core::Layout>)| {
