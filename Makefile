@@ -49,9 +49,10 @@ lint: .venv/.native .venv/.group-lint .venv/.plugins | tools
 	$(BIN)/python -m mypy.stubtest curatekit._native
 	$(BIN)/python rust/core/src/unicode/generate.py --check
 
-bench: .venv/.native .venv/.group-bench
+bench: .venv/.native .venv/.group-bench .venv/.plugins
 	$(BIN)/python benches/compare.py
 	$(BIN)/python benches/template_cost.py
+	$(BIN)/python benches/recipe_cost.py
 
 nightly: .venv/.native .venv/.group-test .venv/.plugins | tools
 	cargo test --workspace --locked --release -- --ignored
