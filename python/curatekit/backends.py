@@ -47,14 +47,21 @@ class BackendError(Exception):
 
     Attributes:
         is_passing: Whether asking again may help.
-        wait_seconds: How long to wait before that, where the server says so.
+        is_general: Whether it concerns every question, as a wrong key does.
+        wait_seconds: How long to wait before asking again, where the server says so.
     """
 
     def __init__(
-        self, message: str, *, is_passing: bool, wait_seconds: float | None = None
+        self,
+        message: str,
+        *,
+        is_passing: bool,
+        is_general: bool = False,
+        wait_seconds: float | None = None,
     ) -> None:
         super().__init__(message)
         self.is_passing = is_passing
+        self.is_general = is_general
         self.wait_seconds = wait_seconds
 
 
