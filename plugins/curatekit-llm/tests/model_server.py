@@ -2,11 +2,12 @@
 
     python model_server.py
 
-prints its URL and serves until its standard input ends or it is killed. As a judge a model of 135
-million parameters is noise; what it tests is all that lies between a recipe and a model.
+prints its URL and serves until it is killed. As a judge a model of 135 million parameters is noise;
+what it tests is all that lies between a recipe and a model.
 """
 
 import importlib.util
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ CONTEXT = 4096
 SLOTS = 2
 MOST_TOKENS = 256
 """Most tokens of an answer, whatever is asked for: a small model may never come to an end."""
+_CHILD = "--child"
 
 
 def weights() -> Path:
@@ -34,8 +36,8 @@ def weights() -> Path:
     return file
 
 
-def serve() -> None:
-    """Serve until the standard input ends."""
+def serve(*, is_child: bool) -> None:
+    """Serve until somebody ends the process; of a child, until its parent is gone."""
     from xllamacpp import CommonParams, Server  # noqa: PLC0415 (only the child needs it)
 
     params = CommonParams()
@@ -53,7 +55,10 @@ def serve() -> None:
     params.verbosity = 0
     server = Server(params)
     print(f"{server.listening_address}/v1", flush=True)
-    sys.stdin.read()
+    if is_child:
+        sys.stdin.read()
+    else:
+        signal.pause()
 
 
 @contextmanager
@@ -63,7 +68,7 @@ def running() -> Iterator[str]:
     Raises:
         RuntimeError: It does not start.
     """
-    child = [sys.executable, __file__]
+    child = [sys.executable, __file__, _CHILD]
     with subprocess.Popen(
         child, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as server:
@@ -87,4 +92,4 @@ def tokens_made(url: str) -> int:
 
 
 if __name__ == "__main__":
-    serve()
+    serve(is_child=sys.argv[1:] == [_CHILD])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from curatekit.backends import Backend, BackendError, Message, Question, Reply
@@ -26,6 +27,8 @@ _NO_KEY = "none"
 """The SDK insists on a key, and a server of one's own needs none."""
 _PASSING = (408, 409, 429)
 _GENERAL = (401, 403, 404)
+_MOST_SECONDS = 24 * 60 * 60.0
+"""Longest wait that is believed; a day is longer than any run will wait."""
 _MOST_CHARS = 500
 """Most of what a server says about an error: some send a page."""
 
@@ -154,7 +157,7 @@ def _wait_seconds(headers: Mapping[str, str]) -> float | None:
     """Read for how long a server wants to be left alone: seconds, or a date."""
     for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
         try:
-            return max(0.0, float(headers.get(name, "")) / unit)
+            return _bounded(float(headers.get(name, "")) / unit)
         except ValueError:
             continue
     try:
@@ -162,4 +165,8 @@ def _wait_seconds(headers: Mapping[str, str]) -> float | None:
     except ValueError:
         return None
     then = then if then.tzinfo else then.replace(tzinfo=UTC)
-    return max(0.0, (then - datetime.now(UTC)).total_seconds())
+    return _bounded((then - datetime.now(UTC)).total_seconds())
+
+
+def _bounded(seconds: float) -> float:
+    return max(0.0, min(seconds, _MOST_SECONDS)) if not isnan(seconds) else 0.0

@@ -30,7 +30,7 @@ _TABLE = """
         question TEXT NOT NULL,
         reply TEXT NOT NULL,
         created TEXT NOT NULL
-    ) WITHOUT ROWID, STRICT
+    )
 """
 
 
@@ -133,7 +133,10 @@ class Cache:
         self._use_wal()
 
     def _use_wal(self) -> None:
-        """Let readers go on while one writes. It needs the file for itself for a moment."""
+        """Let readers go on while one writes. It needs the file for itself for a moment.
+
+        Without it an answer is kept as well, and others wait longer.
+        """
         for _ in range(100):
             try:
                 self._connection.execute("PRAGMA journal_mode = WAL").fetchone()
