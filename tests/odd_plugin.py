@@ -119,8 +119,9 @@ class Length(Scorer):
         chars = batch.column("chars").astype(np.float32) / np.float32(100)
         chars[chars > 9] = np.nan
         notes = ["nothing" if score == 0 else None for score in chars.tolist()]
+        outcome = ["failed" if "unheard" in text else "scored" for text in batch.texts()]
         twice = {"hundreds": chars, "half": chars / np.float32(2)}
-        return Scores(columns=twice, notes=notes, outcome=["scored"] * len(batch))
+        return Scores(columns=twice, notes=notes, outcome=outcome)
 
 
 class Echo(Generator):

@@ -15,7 +15,7 @@ from curatekit.formats import TEXT
 from curatekit.recipe import read
 from curatekit.records import COUNTS, Batch
 from recipes import carried_out, curated, stopped, write_recipe
-from running import run
+from running import complaint, run
 
 FREE = {"max_drop_share": 1.0}
 """No brakes: the rows of a test are few."""
@@ -109,6 +109,19 @@ def test_score(folder: Path) -> None:
     assert half.dtype == np.float32
     assert half[:3].tolist() == [0, 1, 3]
     assert np.isnan(half[3])
+
+
+def test_a_model_that_cannot_be_asked_too_often_ends_the_run(folder: Path) -> None:
+    texts = ["unheard", *(f"heard {row}" for row in range(19))]
+    write_rows(folder / "rows.jsonl", [{"text": text} for text in texts])
+    report, out = curated(write_recipe(folder, [{"use": "odd_plugin.length"}]))
+    assert report.steps[0].outcomes == {"failed": 1, "scored": 19}
+    assert out.fates() == ["kept"] * 20  # no score is no reason to drop a row
+    path = write_recipe(folder, [{"use": "odd_plugin.length", "max_failures": 0.04}])
+    message = complaint(5, run(*COMMAND, "run", "--quiet", "--force", path))
+    assert (
+        "1 of 20 rows failed, and `max_failures` is 0.04; the last: there is no answer" in message
+    )
 
 
 @pytest.mark.parametrize(
@@ -208,15 +221,17 @@ def test_fit(folder: Path) -> None:
         assert out.fates()[:2] == ["too-short", "kept"]
 
 
-def test_open(folder: Path) -> None:
+def test_open(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_rows(folder / "rows.jsonl", [said("one")])
     log = folder / "log"
     path = write_recipe(folder, [{"use": "odd_plugin.typical", "log": str(log)}])
+    monkeypatch.setenv("CURATEKIT_PLUGINS", "text")
     curated(path)
     assert log.read_text().splitlines()[0] == "open False []"
     log.unlink()
+    monkeypatch.setenv("CURATEKIT_PLUGINS", "llm")
     curate(read(path), is_dry=True)
-    assert log.read_text().splitlines()[0] == "open True []"
+    assert log.read_text().splitlines()[0] == "open True ['openai']"
 
 
 def test_close(folder: Path) -> None:
@@ -387,8 +402,8 @@ def test_a_recipe_that_is_wrong_is_refused_with_all_its_mistakes(folder: Path) -
     ended = run(*COMMAND, "run", path)
     told = ended.stderr.decode()
     assert ended.returncode == 2
-    assert "step[0] `keep-if`: `options`: nothing is asked" in told
-    assert "step[3] `sample`: `options`: one of `count` and `share`" in told
+    assert "step[0] `keep-if`: nothing is asked" in told
+    assert "step[3] `sample`: one of `count` and `share`" in told
     assert "`field` reads every row as text, so `format` cannot be `chat`" in told
     path = write_recipe(folder, [steps[1], steps[2], steps[4]])
     ended = run(*COMMAND, "run", path)

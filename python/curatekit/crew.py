@@ -64,13 +64,19 @@ class Failure(Struct, frozen=True):
     task: int
     message: str
     trace: str = ""
+    hint: str | None = None
     contract: tuple[str, str, str, str] | None = None
 
     def error(self, author: Author, place: str | None = None) -> ContractError | StepError:
         """Make the error that ends a run for it."""
         if self.contract is not None:
             return ContractError(*self.contract)
-        return StepError(author.step, author.plugin, self.message, place, self.trace)
+        hint = self.hint
+        if hint is None and place is not None:
+            hint = 'with `on_error = "quarantine"` such rows are set aside, and the run goes on'
+        return StepError(
+            author.step, author.plugin, self.message, place=place, hint=hint, trace=self.trace
+        )
 
 
 class Piece(Struct, frozen=True):
@@ -350,7 +356,7 @@ class Crew:
 
 
 def _failure(frame: Raised) -> Failure:
-    return Failure(frame.task, frame.message, frame.trace, frame.contract)
+    return Failure(frame.task, frame.message, frame.trace, frame.hint, frame.contract)
 
 
 def _settle(job: _Job, outcome: Done | Failure, again: deque[_Job]) -> None:

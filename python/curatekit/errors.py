@@ -122,14 +122,17 @@ class StepError(CurateError):
     """
 
     def __init__(
-        self, step: str, plugin: str, problem: str, place: str | None = None, trace: str = ""
+        self,
+        step: str,
+        plugin: str,
+        problem: str,
+        *,
+        place: str | None = None,
+        hint: str | None = None,
+        trace: str = "",
     ) -> None:
         before = "" if place is None else f"{place}: "
-        super().__init__(
-            f"{before}step `{step}` of {plugin}: {problem}",
-            'with `on_error = "quarantine"` such rows are set aside, and the run goes on',
-        )
-        self.args = (step, plugin, problem, place, trace)
+        super().__init__(f"{before}step `{step}` of {plugin}: {problem}", hint)
         self.step = step
         self.plugin = plugin
         self.place = place

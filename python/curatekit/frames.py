@@ -108,6 +108,7 @@ class Raised(Struct, frozen=True, tag="raised", kw_only=True):
     task: int
     message: str
     trace: str = ""
+    hint: str | None = None
     contract: tuple[str, str, str, str] | None = None
     """Arguments of the `ContractError`, where it returned what its kind does not allow."""
     data: tuple[Any, ...] | None = None
@@ -125,6 +126,8 @@ class Said(Struct, tag="said", kw_only=True):
     scores: dict[str, bytes] = field(default_factory=dict)
     """By column, float32."""
     outcomes: dict[str, int] = field(default_factory=dict)
+    failure: str = ""
+    """Of the last row of which there is no score because nobody could be asked, why."""
     undecided: list[int] = field(default_factory=list)
     made: list[tuple[int, bytes]] = field(default_factory=list)
 

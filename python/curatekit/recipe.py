@@ -360,7 +360,11 @@ class _Reader:
                 self.note(place, f"no option `{name}`, which has no default")
         if len(self.mistakes) > before:
             return None
-        return self.value(place, "options", given, kind)
+        try:
+            return convert(given, kind)
+        except ValidationError as error:  # what concerns several options, in the words of the class
+            self.note(place, str(error))
+            return None
 
 
 class _Draft(Struct):

@@ -22,7 +22,7 @@ from curatekit.frames import SCORE_REASONS, Begin, Column, Fit, Said, Task, Work
 from curatekit.output import named
 from curatekit.recipe import Entry, OfFilter, OfScorer, Recipe
 from curatekit.records import COUNTS
-from curatekit.steps import Filter, Scorer, Step
+from curatekit.steps import FAILED, Filter, Scorer, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from curatekit.plugins import Watchers
 
-FAILED = "step-failed"
+STEP_FAILED = "step-failed"
 """Why a row is in quarantine of which a step could not say anything."""
 _ONE_ROWS = 256
 """Most rows that a step gets at a time which may wait for others: a server, or a GPU."""
@@ -111,7 +111,7 @@ class Stage:
         self._hands = hands
         self._watchers = watchers
         self._rows = fates.live
-        self._failures = dict.fromkeys(range(len(entries)), 0)
+        self._failures: dict[int, int] = {}
         self._rewritten = array("Q")
         self._made = array("Q")
 
@@ -239,9 +239,11 @@ class Stage:
         scores = {name: np.frombuffer(data, np.float32) for name, data in said.scores.items()}
         for name, column in scores.items():
             self._fates.column(name, "f4")[rows[places]] = column
-            tally.without_score += int(np.isnan(column).sum())
+            tally.without_score += int(np.isnan(column).sum()) - len(said.undecided)
         for outcome, count in said.outcomes.items():
             tally.outcomes[outcome] = tally.outcomes.get(outcome, 0) + count
+        if failed := said.outcomes.get(FAILED):
+            self._count_failed(one, failed, said.failure)
         undecided = set(said.undecided)
         left = np.ones(len(places), np.bool_)
         codes = codes if len(codes) else np.zeros(len(places), np.uint8)
@@ -270,12 +272,17 @@ class Stage:
         error = failure.error(author, f"{path}:{line}")
         if rules.on_error == "stop":
             raise error
-        self._fates.note(one.at, Event(row, "quarantined", FAILED, failure.message))
-        self._failures[task] += 1
-        failed, most = self._failures[task], rules.max_failures
+        self._fates.note(one.at, Event(row, "quarantined", STEP_FAILED, failure.message))
+        self._count_failed(one, 1, failure.message)
+
+    def _count_failed(self, one: Numbered, rows: int, last: str) -> None:
+        """Count rows of which a step, or the model that it asked, could not say anything."""
+        self._failures[one.at] = self._failures.get(one.at, 0) + rows
+        failed, most = self._failures[one.at], one.entry.rules.max_failures
         if failed > most * len(self._rows):
+            author = one.entry.author
             share = f"{failed:,} of {len(self._rows):,} rows failed, and `max_failures` is {most:g}"
-            raise StepError(author.step, author.plugin, f"{share}; the last: {failure.message}")
+            raise StepError(author.step, author.plugin, f"{share}; the last: {last}")
 
     def _later(self) -> _native.Dataset:
         """Give the dataset with the rows that were rewritten or made, these checked and counted."""

@@ -39,6 +39,8 @@ NAME = re.compile("[a-z][a-z0-9]*(-[a-z0-9]+)*")
 """What plugins, steps, reasons and criteria are called."""
 UNDECIDED = "undecided"
 """The outcome of a score that a dry run may not ask for."""
+FAILED = "failed"
+"""The outcome of a score that nobody could be asked for."""
 _Options = Options  # classes of steps have an attribute of the same name
 
 
@@ -60,7 +62,8 @@ class Scores(Struct, frozen=True, kw_only=True):
     """For each record in a few words what led to its scores."""
     outcome: Sequence[str] | None = None
     """For each record how its score came about, in a word like `scored` or `refused`; a report
-    counts them. `undecided` means that a run, which this one predicts, would have to ask."""
+    counts them. `undecided` means that a run, which this one predicts, would have to ask; and too
+    many that `failed` end a run."""
 
 
 class Context(Struct, frozen=True, kw_only=True):

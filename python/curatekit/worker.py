@@ -24,7 +24,7 @@ import msgspec
 import numpy as np
 
 from curatekit import _native, built_in
-from curatekit.errors import ContractError, DataError
+from curatekit.errors import ContractError, CurateError, DataError
 from curatekit.frames import (
     At,
     Begin,
@@ -47,6 +47,7 @@ from curatekit.frames import (
 from curatekit.plugins import Plugins, load
 from curatekit.records import Batch, Rows, as_line
 from curatekit.steps import (
+    FAILED,
     UNDECIDED,
     Context,
     Filter,
@@ -233,6 +234,9 @@ class _Pass:
                 codes[(codes == 0) & (column < task.keep_at_least)] = 1
         for one in outcome:
             found.outcomes[one] = found.outcomes.get(one, 0) + 1
+        if FAILED in outcome:
+            last = len(outcome) - 1 - outcome[::-1].index(FAILED)
+            found.failure = (said.notes[last] if said.notes else None) or "there is no answer"
         open_ = np.array([one == UNDECIDED for one in outcome] or [False] * len(codes))
         codes[open_] = 0
         found.undecided = self._places[open_].tolist()
@@ -261,6 +265,8 @@ def _raised(error: BaseException, at: int) -> Raised:
         return Raised(task=at, message=error.message, contract=error.args)
     if isinstance(error, DataError) and at < 0:
         return Raised(task=at, message=error.message, data=error.args)
+    if isinstance(error, CurateError):  # it is said in words for whoever runs it
+        return Raised(task=at, message=error.message, hint=error.hint)
     try:
         message = f"{type(error).__name__}: {error}"
         trace = "".join(traceback.format_exception(error))

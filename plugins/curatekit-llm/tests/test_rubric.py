@@ -316,7 +316,7 @@ def test_a_dry_run_asks_nothing_and_makes_no_file(
         (verdict(4), 1),
         (completion("no JSON"), 1),
         (completion(None, refusal="no"), 1),
-        (completion('{"rea', end="length"), 2),
+        (completion('{"rea', end="length"), 1),
         (error(400), 2),
     ],
     ids=["whole", "unparsed", "refused", "cut off", "failed"],

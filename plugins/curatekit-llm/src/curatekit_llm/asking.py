@@ -155,8 +155,7 @@ class Asker:
                 hint = "look at `base_url`, `model` and the key that `api_key_env` names"
                 raise ModelError(f"no question can be asked: {error}", hint) from error
             return error
-        is_final = reply.is_whole or reply.refusal is not None
-        kept = self._cache.keep(asked, reply) if is_final else reply
+        kept = self._cache.keep(asked, reply)
         if self._budget is not None:
             self._budget.count(reply)  # what it cost, whatever another process was told before
         return kept
