@@ -220,8 +220,6 @@ class Crew:
         order: deque[_Batch] = deque()
         is_more = True
         while True:
-            while order and all(piece is not None for piece in order[0].pieces):
-                yield from (piece for piece in order.popleft().pieces if piece is not None)
             while is_more and not again and len(order) < _AHEAD * self._size:
                 work = next(source, None)
                 if work is None:
@@ -233,7 +231,10 @@ class Crew:
             self._give(again)
             if not order:
                 return
-            self._wait(again)
+            if all(piece is not None for piece in order[0].pieces):
+                yield from (piece for piece in order.popleft().pieces if piece is not None)
+            else:
+                self._wait(again)
 
     def fit(self, request: Fit) -> bytes:
         """Fit a step, and give it back pickled."""
@@ -292,10 +293,8 @@ class Crew:
     def _wait(self, again: deque[_Job]) -> None:
         """Wait until a child has something to say, or for too long."""
         now = time.monotonic()
-        ends = [
-            (member.since + self._limit(member), member) for member in self._members if member.job
-        ]
-        for key, _ in self._selector.select(max(0.0, min(end for end, _ in ends) - now)):
+        first = min(one.since + self._limit(one) for one in self._members if one.job)
+        for key, _ in self._selector.select(max(0.0, first - now)):
             member = key.fileobj
             assert isinstance(member, _Member)  # noqa: S101 (nothing else is registered)
             frames = member.receive()

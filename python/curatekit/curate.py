@@ -81,12 +81,17 @@ def curate(
     Raises:
         FileNotFoundError: An input is missing.
         DataError: An input cannot be read, or changed meanwhile.
+        ValueError: A number is out of its range.
         CurateError: The inputs name a file twice or none, or `out` cannot be replaced.
         StepError: A step failed, or failed too often.
         ContractError: A step returned what its kind does not allow.
         BrakeError: A step dropped more than the recipe allows.
         OSError: The disk is full or fails.
     """
+    limits = {"rows": (rows, 0), "workers": (workers, 0), "batch_rows": (batch_rows, 1)}
+    for name, (given, least) in limits.items():
+        if given is not None and given < least:
+            raise ValueError(f"`{name}` is at least {least}, not {given}")
     out = out or Path(recipe.output)
     files = expand(recipe.input, outside=(*places(out), *places(_dry(out))))
     gauge = Gauge(progress)
@@ -150,7 +155,7 @@ class _Run:
         if rows is not None:
             self._fates.leave_out(rows)
         self._order: NDArray[np.uint64] | None = None
-        self._copies: NDArray[np.uint16] | None = None
+        self._copies: NDArray[np.int64] | None = None
         self._dedups: dict[int, dict[str, Any]] = {}
 
     def __enter__(self) -> Self:
@@ -227,7 +232,7 @@ class _Run:
         if self._order is not None:
             self._order = np.concatenate([self._order, made])
         if self._copies is not None:
-            self._copies = np.concatenate([self._copies, np.ones(len(made), np.uint16)])
+            self._copies = np.concatenate([self._copies, np.ones(len(made), np.int64)])
 
     def _deduplicate(self, one: Numbered) -> None:
         """Remove the rows that repeat another one, among those that are left, as they now are."""
@@ -284,7 +289,7 @@ class _Run:
                 self._fates.note(one.at, Event(row, "removed", reasons[0]))
         if (chosen > 1).any():
             if self._copies is None:
-                self._copies = np.ones(len(self._dataset), np.uint16)
+                self._copies = np.ones(len(self._dataset), np.int64)
             self._copies[rows] *= np.maximum(chosen, 1)
 
     def _sort(self, one: Numbered) -> None:

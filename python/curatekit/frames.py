@@ -135,7 +135,6 @@ class Said(Struct, tag="said", kw_only=True):
 class Done(Struct, frozen=True, tag="done", kw_only=True):
     """A batch is through."""
 
-    problems: list[tuple[int, str, str]]
     said: list[Said]
     lines: list[tuple[int, bytes]]
     """Rows that are left and no longer what they were."""

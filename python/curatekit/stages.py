@@ -175,12 +175,7 @@ class Stage:
             self._fail(int(piece.rows[0]), piece.outcome)
             return
         done, rows = piece.outcome, piece.rows
-        alive = np.ones(len(rows), np.bool_)
-        for at, reason, message in done.problems:
-            event = Event(int(rows[at]), "quarantined", reason, message)
-            self._fates.note(0, event)
-            alive[at] = False
-        places = np.flatnonzero(alive)
+        places = np.arange(len(rows))
         for one, said in zip(self._entries, done.said, strict=True):
             self._fates.tallies[one.at].entered += len(places)
             entered = rows[places]

@@ -139,6 +139,8 @@ class _Child:
         rows = np.frombuffer(work.rows, np.uint64)
         columns = {name: column.array() for name, column in work.columns.items()}
         batch = Batch(self._files.block(work.whereabouts), rows, columns)
+        if batch.problems:  # the parent saw that there are none
+            raise DataError("an input", None, "changed while it was read")
         pass_ = _Pass(batch)
         for at, (task, step) in enumerate(zip(self._tasks, self._steps, strict=True)):
             if not len(pass_.batch):
@@ -161,14 +163,9 @@ class _Pass:
 
     def __init__(self, batch: Batch) -> None:
         self.said: list[Said] = []
-        self.problems = batch.problems
         self._changed: set[int] = set()
         self._places = np.arange(len(batch))
         self.batch = batch
-        if self.problems:
-            good = np.ones(len(batch), np.bool_)
-            good[[at for at, *_ in self.problems]] = False
-            self._keep(good)
 
     def through(self, step: Step, task: Task) -> Said:
         match step:
@@ -185,7 +182,7 @@ class _Pass:
     def done(self) -> Done:
         left = ((int(place), at) for at, place in enumerate(self._places))
         lines = [(place, self.batch[at].line) for place, at in left if place in self._changed]
-        return Done(problems=self.problems, said=self.said, lines=lines)
+        return Done(said=self.said, lines=lines)
 
     def _keep(self, kept: NDArray[np.bool_]) -> None:
         at = np.flatnonzero(kept)

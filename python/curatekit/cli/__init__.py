@@ -5,6 +5,7 @@ A command raises; only `main` turns an error into a message and an exit code.
 
 import os
 import re
+import resource
 import signal
 import sys
 from collections.abc import Sequence
@@ -76,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, _terminate)
+    _open_many()
     try:
         code = _invoke(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
@@ -86,6 +88,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _drain(sys.stdout)
     _drain(sys.stderr)
     return code
+
+
+def _open_many() -> None:
+    """Allow as many open files as the system lets us have: every input is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _invoke(arguments: Sequence[str]) -> int:
