@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from curatekit.hookspecs import hookimpl
 from curatekit.records import Batch, Rows
 from curatekit.steps import (
+    UNDECIDED,
     Context,
     Filter,
     Generator,
@@ -124,6 +125,24 @@ class Length(Scorer):
         return Scores(columns=twice, notes=notes, outcome=outcome)
 
 
+class Priced(Scorer):
+    """Score rows, but in a dry run only those that are known already."""
+
+    name = "priced"
+    placement = "one"
+    is_dry: bool = False
+
+    def open(self, context: Context) -> None:
+        self.is_dry = context.is_dry
+
+    def score(self, batch: Batch) -> Scores:
+        is_known = ["known" in text or not self.is_dry for text in batch.texts()]
+        score = np.array([len(text) % 3 for text in batch.texts()], np.float32)
+        score[~np.array(is_known, np.bool_)] = np.nan
+        outcome = ["scored" if known else UNDECIDED for known in is_known]
+        return Scores(columns={"": score}, outcome=outcome)
+
+
 class Echo(Generator):
     """Make of each row that asks something a row that repeats the question."""
 
@@ -203,4 +222,4 @@ class Needy(Filter):
 
 @hookimpl
 def register_steps() -> list[type[Step]]:
-    return [Odd, Shout, Short, Length, Echo, Twice, Typical, Needy]
+    return [Odd, Shout, Short, Length, Echo, Twice, Typical, Needy, Priced]

@@ -93,6 +93,41 @@ def test_seeds_of_hashes_and_locales_change_nothing(
     assert written(out) == expected
 
 
+def test_a_dry_run_tells_bounds_where_it_may_not_ask(tmp_path: Path) -> None:
+    rows = [{"text": f"{'known' if row % 4 else 'new'} {'x' * row}"} for row in range(40)]
+    write_rows(tmp_path / "rows.jsonl", rows)
+    steps: list[dict[str, object]] = [
+        {"use": "odd_plugin.priced", "keep_at_least": 1.0},
+        {"use": "odd_plugin.short"},
+    ]
+    path = write_recipe(tmp_path, steps, brakes={"max_drop_share": 1.0})
+    real = curate(read(path)).report
+    decided = decisions(tmp_path / "out")
+    dry = curate(read(path), is_dry=True).report
+    predicted = decisions(tmp_path / f"out{DRY}")
+    assert (dry.undecided, dry.steps[0].outcomes) == (10, {"undecided": 10, "scored": 30})
+    assert dry.steps[0].without_score == 0
+    assert dry.kept <= real.kept <= dry.kept + dry.undecided
+    for row in range(40):
+        if row % 4:
+            assert predicted.get(row) == decided.get(row)
+        else:
+            assert (predicted[row]["state"], predicted[row]["step"]) == ("undecided", "priced")
+    path = write_recipe(tmp_path, [*steps, {"use": "sample", "share": 0.5}], brakes={})
+    report = curate(read(path), is_dry=True).report
+    assert (report.kept, report.undecided) == (0, 40 - report.removed)
+    assert {one["step"] for one in decisions(tmp_path / f"out{DRY}").values()} == {
+        "priced",
+        "short",
+        "sample",
+    }
+
+
+def decisions(folder: Path) -> dict[int, dict[str, object]]:
+    lines = (folder / "decisions.jsonl").read_text().splitlines()
+    return {one["row"]: one for one in map(json.loads, lines)}
+
+
 def test_a_dry_run_predicts_every_decision(folder: Path, expected: dict[str, bytes]) -> None:
     out = folder / "dry"
     report = curate(read(folder / "recipe.toml"), out, is_dry=True).report

@@ -322,7 +322,12 @@ class _Run:
         return np.concatenate(counts) if counts else np.empty(0, np.uint32)
 
     def _brake(self, one: Numbered) -> None:
-        """Look at what a step dropped; those that the recipe itself tells what to keep may."""
+        """Look at what a step dropped; those that the recipe itself tells what to keep may.
+
+        Where rows are undecided, nobody knows what share of them that will be.
+        """
+        if (self._fates.state == UNDECIDED).any():
+            return
         if one.entry.use == "near-dedup" or "." in one.entry.use:
             state, step = self._fates.state, self._fates.step
             removed = np.flatnonzero((state == REMOVED) & (step == one.at)).astype(np.uint64)
