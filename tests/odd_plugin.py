@@ -189,7 +189,8 @@ class Typical(Filter):
             file.write(f"{what}\n")
 
     def open(self, context: Context) -> None:
-        self._log(f"open {context.is_dry} {sorted(context.backends)}")
+        threads = os.environ.get("OMP_NUM_THREADS")
+        self._log(f"open {context.is_dry} {sorted(context.backends)} {threads}")
 
     def fit(self, dataset: Rows) -> None:
         counts = [batch.column("chars") for batch in dataset.batches(7)]

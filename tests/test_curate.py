@@ -227,11 +227,11 @@ def test_open(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_recipe(folder, [{"use": "odd_plugin.typical", "log": str(log)}])
     monkeypatch.setenv("CURATEKIT_PLUGINS", "text")
     curated(path)
-    assert log.read_text().splitlines()[0] == "open False []"
+    assert log.read_text().splitlines()[0] == "open False [] 1"
     log.unlink()
     monkeypatch.setenv("CURATEKIT_PLUGINS", "llm")
     curate(read(path), is_dry=True)
-    assert log.read_text().splitlines()[0] == "open True ['openai']"
+    assert log.read_text().splitlines()[0] == "open True ['openai'] 1"
 
 
 def test_close(folder: Path) -> None:

@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from curatekit.steps import Author
 
 _CALL = "import sys; sys.path[:] = {path!r}; from curatekit.worker import main; main()"
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""What keeps numerical libraries from threads of their own: there are other children to do the
+work, and sums may depend on how many threads add them up."""
 _AHEAD = 4
 """Batches a child that may be answered before the first that is not."""
 _BEGIN_SECONDS = 300.0
@@ -119,7 +122,8 @@ def _row_of(work: Work, at: int, rows: int) -> Work:
 class _Member:
     """One child."""
 
-    def __init__(self, begin: Begin) -> None:
+    def __init__(self, begin: Begin, *, is_one: bool) -> None:
+        environment = dict(os.environ) if is_one else os.environ | _ONE_THREAD
         inherited = [descriptor for _, descriptor, *_ in begin.files]
         inherited += [] if begin.spool is None else [begin.spool]
         self.process = subprocess.Popen(
@@ -128,6 +132,7 @@ class _Member:
             stdout=subprocess.PIPE,
             bufsize=0,
             pass_fds=inherited,
+            env=environment,
         )
         self.job: _Job | None = None
         self.task = -1
@@ -178,13 +183,22 @@ _DECODER: msgspec.msgpack.Decoder[Response] = msgspec.msgpack.Decoder(Response)
 class Crew:
     """Children that all have the same steps.
 
+    Args:
+        begin: What the steps are, and where the data.
+        timeouts: Seconds that each step may take for a batch.
+        size: How many children there may be.
+        is_one: Whether the steps want the machine for themselves; else each has one thread.
+
     Raises:
         StepError: A step cannot be built, or `fit` or `select` failed.
         DataError: An input changed.
     """
 
-    def __init__(self, begin: Begin, timeouts: Sequence[float], size: int) -> None:
+    def __init__(
+        self, begin: Begin, timeouts: Sequence[float], size: int, *, is_one: bool = True
+    ) -> None:
         self._begin = begin
+        self._is_one = is_one
         self._timeouts = timeouts
         self._size = size
         self._members: list[_Member] = []
@@ -275,7 +289,7 @@ class Crew:
         return frames
 
     def _new_member(self) -> _Member:
-        member = _Member(self._begin)
+        member = _Member(self._begin, is_one=self._is_one)
         self._members.append(member)
         self._selector.register(member, selectors.EVENT_READ)
         return member

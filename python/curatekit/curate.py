@@ -281,7 +281,8 @@ class _Run:
                 chosen = copies(step, columns, entry.author)
             else:
                 begin = begin_of(self._recipe, [one], self._dataset, self._hands)
-                with Crew(begin, [entry.rules.timeout_seconds], 1) as crew:
+                is_one = entry.placement == "one"
+                with Crew(begin, [entry.rules.timeout_seconds], 1, is_one=is_one) as crew:
                     request = Choose({name: Column.of(column) for name, column in columns.items()})
                     chosen = crew.choose(request)
             reasons: tuple[str, ...] = getattr(entry.step, "reasons", ())

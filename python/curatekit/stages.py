@@ -133,12 +133,12 @@ class Stage:
         size = 1 if is_one else self._hands.workers
         begin = begin_of(self._recipe, self._entries, self._dataset, self._hands)
         if is_fitted(self._entries[0].entry):
-            with Crew(begin, timeouts, 1) as crew:
+            with Crew(begin, timeouts, 1, is_one=is_one) as crew:
                 fitted = {0: crew.fit(self._fit_request())}
             begin = structs.replace(begin, fitted=fitted)
         done = 0
         progress(self.name, 0, len(self._rows))
-        with Crew(begin, timeouts, size) as crew:
+        with Crew(begin, timeouts, size, is_one=is_one) as crew:
             for piece in crew.map(self._works()):
                 self._take(piece)
                 done += len(piece.rows)
