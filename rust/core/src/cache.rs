@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::corpus::Corpus;
+use crate::corpus::{Buffer, Corpus};
 use crate::error::Result;
 use crate::shingles::{RowSets, Shingler, Shingling};
 
@@ -64,7 +64,7 @@ impl<'a> SetCache<'a> {
 
     /// The sets of a row that is not needed again soon.
     pub(crate) fn read(&self, row: u32) -> Result<RowSets> {
-        let mut buffer = Vec::new();
+        let mut buffer = Buffer::default();
         let read = self.corpus.read_again(row as usize, &mut buffer)?;
         let idle = || {
             self.shinglers

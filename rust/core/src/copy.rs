@@ -12,7 +12,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::corpus::Corpus;
+use crate::corpus::{Buffer, Corpus};
 use crate::decisions::{Decisions, State};
 use crate::error::{Error, Result};
 use crate::json::quoted;
@@ -202,7 +202,7 @@ impl Decisions {
             return Ok(Vec::new());
         }
         let sets = |row: usize| {
-            let mut buffer = Vec::new();
+            let mut buffer = Buffer::default();
             let read = self.corpus.read_again(row, &mut buffer)?;
             Ok(Shingler::default().sets(&read.parts, self.shingling))
         };

@@ -11,9 +11,10 @@ use crate::format::{Format, Layout, PartRule, RoleRule, RuleKind};
 use crate::json::validate;
 use crate::jsonl::Rows;
 use crate::later::{Made, Span};
-use crate::parts::{Part, Parts, Selection};
+use crate::parts::{self, Part, Parts, Selection};
 use crate::read::{BLOCK, broken_file};
 use crate::source::Source;
+use crate::tape::Tape;
 use crate::value::Value;
 use crate::watch::{Stage, Watch};
 
@@ -51,12 +52,17 @@ impl Default for Reading {
     }
 }
 
+/// Where rows are read to, one after the other.
+#[derive(Debug, Default)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+    tape: Tape,
+}
+
 /// A good row.
 #[derive(Debug)]
 pub struct Read<'b> {
-    /// A copy of its bytes.
-    pub bytes: &'b [u8],
-    /// The object in them.
+    /// The object that it is.
     pub object: Value<'b>,
     /// Its compared parts.
     pub parts: Parts<'b>,
@@ -164,10 +170,10 @@ impl Corpus {
     ) -> Result<Vec<(u32, Problem)>> {
         let bytes = rows.iter().map(|&row| self.rows.size(row)).sum();
         watch.begin(Stage::Read, bytes);
-        let of_block = |buffer: &mut Vec<u8>, block: &[usize]| -> Result<Vec<(u32, Problem)>> {
+        let of_block = |buffer: &mut Buffer, block: &[usize]| -> Result<Vec<(u32, Problem)>> {
             let mut found = Vec::new();
             for &row in block {
-                if let Err(problem) = self.read(row, buffer) {
+                if let Err(problem) = self.check(row, buffer) {
                     found.push((row as u32, problem));
                 }
                 watch.advance(self.rows.size(row))?;
@@ -176,7 +182,7 @@ impl Corpus {
         };
         let blocks = rows.par_chunks(BLOCK);
         let found: Result<Vec<_>> =
-            pool(threads)?.install(|| blocks.map_init(Vec::new, of_block).collect());
+            pool(threads)?.install(|| blocks.map_init(Buffer::default, of_block).collect());
         self.rows.check_inputs()?;
         let found: Vec<(u32, Problem)> = found?.into_iter().flatten().collect();
         let mut fatal = found.iter();
@@ -192,17 +198,14 @@ impl Corpus {
         let everything = Selection::default();
         let mut objects = 0;
         let mut fits = vec![0; rest.len()];
-        let mut buffer = Vec::new();
+        let mut buffer = Buffer::default();
         for row in shard.first_row..shard.first_row + shard.rows.min(SAMPLE) {
-            let Ok(bytes) = self.copy(row, &mut buffer) else {
-                continue;
-            };
-            let Ok(object) = validate(bytes) else {
+            let Ok(object) = self.object(row, &mut buffer) else {
                 continue;
             };
             objects += usize::from(object.is_object());
             for (fits, layout) in fits.iter_mut().zip(rest) {
-                *fits += usize::from(Parts::read(bytes, object, layout, &everything).is_ok());
+                *fits += usize::from(parts::check(object, layout, &everything).is_ok());
             }
         }
         let chosen = rest.iter().zip(fits).find(|(_, fits)| fits * 2 > objects);
@@ -219,16 +222,22 @@ impl Corpus {
         Ok(())
     }
 
-    /// A copy of a row, from which all else is read: the map of a file may change under us.
-    fn copy<'b>(
+    /// The value of a row. All is read from a copy: the map of a file may change under us.
+    fn object<'b>(
         &self,
         row: usize,
-        buffer: &'b mut Vec<u8>,
-    ) -> std::result::Result<&'b [u8], Problem> {
+        buffer: &'b mut Buffer,
+    ) -> std::result::Result<Value<'b>, Problem> {
         self.check_length(row)?;
-        buffer.clear();
-        buffer.extend_from_slice(self.rows.bytes(row));
-        Ok(buffer)
+        buffer.bytes.clear();
+        buffer.bytes.extend_from_slice(self.rows.bytes(row));
+        validate(&buffer.bytes, &mut buffer.tape)
+    }
+
+    /// Is a row valid, and of the layout of its file?
+    fn check(&self, row: usize, buffer: &mut Buffer) -> std::result::Result<(), Problem> {
+        let object = self.object(row, buffer)?;
+        parts::check(object, self.layout(row), &self.selection)
     }
 
     /// Validate a row and list its compared parts.
@@ -238,23 +247,22 @@ impl Corpus {
     pub fn read<'b>(
         &self,
         row: usize,
-        buffer: &'b mut Vec<u8>,
+        buffer: &'b mut Buffer,
     ) -> std::result::Result<Read<'b>, Problem> {
-        let bytes = self.copy(row, buffer)?;
-        let object = validate(bytes)?;
-        let layout = &self.layouts[self.rows.shard_index(row)];
-        Ok(Read {
-            bytes,
-            object,
-            parts: Parts::read(bytes, object, layout, &self.selection)?,
-        })
+        let object = self.object(row, buffer)?;
+        let parts = Parts::read(object, self.layout(row), &self.selection)?;
+        Ok(Read { object, parts })
+    }
+
+    fn layout(&self, row: usize) -> &Layout {
+        &self.layouts[self.rows.shard_index(row)]
     }
 
     /// The same for a row that was good before.
     ///
     /// # Errors
     /// [`Error::Changed`], if it is not any more.
-    pub fn read_again<'b>(&self, row: usize, buffer: &'b mut Vec<u8>) -> Result<Read<'b>> {
+    pub fn read_again<'b>(&self, row: usize, buffer: &'b mut Buffer) -> Result<Read<'b>> {
         self.read(row, buffer).map_err(|_| Error::Changed {
             path: self.rows.shard(row).source.path.clone(),
         })
@@ -301,8 +309,8 @@ pub fn texts_of(
             String::from_utf8_lossy(&part.text).into_owned(),
         )
     };
-    Ok(validate(row)
-        .and_then(|object| Parts::read(row, object, &layout, &Selection::default()))
+    Ok(validate(row, &mut Tape::default())
+        .and_then(|object| Parts::read(object, &layout, &Selection::default()))
         .map(|parts| parts.list.iter().map(text).collect()))
 }
 

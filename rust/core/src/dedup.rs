@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use crate::bands::Banding;
 use crate::cluster::Removal;
-use crate::corpus::{Corpus, Reading};
+use crate::corpus::{Buffer, Corpus, Reading};
 use crate::decisions::{Counts, Decisions, State};
 use crate::error::{Error, Result};
 use crate::exact::{Secret, duplicates};
@@ -415,7 +415,7 @@ impl Decisions {
         let corpus = &self.corpus;
         let is_equal = |left: u32, right: u32| {
             let (left, right) = (walk.row(left) as usize, walk.row(right) as usize);
-            let (mut first, mut second) = (Vec::new(), Vec::new());
+            let (mut first, mut second) = (Buffer::default(), Buffer::default());
             let left = corpus.read_again(left, &mut first)?.parts;
             let right = corpus.read_again(right, &mut second)?.parts;
             let same = |(left, right): (&Part, &Part)| {
@@ -436,12 +436,12 @@ impl Decisions {
         let removed: Vec<u32> = (0..self.state.len() as u32)
             .filter(|&row| self.witness[row as usize] != row)
             .collect();
-        let rest = |row: u32, buffer: &mut Vec<u8>| {
+        let rest = |row: u32, buffer: &mut Buffer| {
             Ok(rest::hash(&self.corpus.read_again(row as usize, buffer)?))
         };
         removed
             .par_iter()
-            .map_init(Vec::new, |buffer, &row| {
+            .map_init(Buffer::default, |buffer, &row| {
                 watch.check()?;
                 let mine: u64 = rest(row, buffer)?;
                 Ok(u64::from(mine != rest(self.witness[row as usize], buffer)?))

@@ -15,6 +15,7 @@ use crate::format::{Format, Layout};
 use crate::jsonl::{Framing, Shard};
 use crate::records::Block;
 use crate::source::Source;
+use crate::tape::Tape;
 
 /// Bytes that tell where a row is: shard, start and length, little-endian; the first bit of the
 /// length is set where that is in the spool.
@@ -118,6 +119,7 @@ impl Files {
         let outside = || Error::Setting("a row lies outside of its file".into());
         let mut block = Block::new();
         let mut shards = BTreeSet::new();
+        let mut tape = Tape::default();
         for row in whereabouts.chunks_exact(WHEREABOUTS) {
             let (shard, rest) = number(row, 4);
             let (start, rest) = number(rest, 8);
@@ -127,7 +129,8 @@ impl Files {
             let spool = self.spool.as_ref().filter(|_| bytes & IN_SPOOL != 0);
             let end = start.saturating_add(bytes & !IN_SPOOL) as usize;
             let found = spool.unwrap_or(source).bytes().get(start as usize..end);
-            block.add(&framing.one_line(found.ok_or_else(outside)?), layout);
+            let line = framing.one_line(found.ok_or_else(outside)?);
+            block.add(&line, layout, &mut tape);
             shards.insert(shard);
         }
         for shard in shards {

@@ -2,10 +2,14 @@
 //!
 //! [`validate`] accepts what RFC 8259 accepts, in UTF-8, nested up to [`MAX_DEPTH`], and nothing else.
 //! What it returns is a [`Value`], whose methods trust the bytes.
+//!
+//! Bytes are looked at twice: for their encoding, and for their structure. Inside strings the second look
+//! goes from mark to mark ([`marks`]), 64 bytes at a time.
 
 use std::fmt::Write as _;
 
 use crate::error::Problem;
+use crate::tape::{Record, Tape, Unrecorded};
 use crate::value::Value;
 
 /// Arrays and objects may stand in one another this often.
@@ -19,25 +23,42 @@ pub const fn is_space(byte: u8) -> bool {
 
 /// The offset of the first byte at or after `at` that is no white space.
 #[must_use]
+#[inline]
 pub fn skip_space(bytes: &[u8], mut at: usize) -> usize {
-    while at < bytes.len() && is_space(bytes[at]) {
+    while bytes.get(at).is_some_and(|&byte| is_space(byte)) {
         at += 1;
     }
     at
 }
 
-/// The value in `bytes`, which may have white space around it and nothing else.
+/// The value in `bytes`, which may have white space around it and nothing else. What stands in it is
+/// written on the tape, in place of what was there.
 ///
 /// # Errors
 /// The first thing that is wrong, with its offset.
-pub fn validate(bytes: &[u8]) -> Result<Value<'_>, Problem> {
-    if let Err(error) = std::str::from_utf8(bytes) {
+pub fn validate<'a>(bytes: &'a [u8], tape: &'a mut Tape) -> Result<Value<'a>, Problem> {
+    tape.clear();
+    check_all(bytes, &mut *tape)?;
+    Ok(Value::trusted(bytes, tape.nodes()))
+}
+
+/// Would [`validate`] accept these bytes?
+///
+/// # Errors
+/// As of [`validate`].
+pub(crate) fn check(bytes: &[u8]) -> Result<(), Problem> {
+    check_all(bytes, Unrecorded)
+}
+
+fn check_all(bytes: &[u8], record: impl Record) -> Result<(), Problem> {
+    if !bytes.is_ascii()
+        && let Err(error) = std::str::from_utf8(bytes)
+    {
         return Err(Problem::InvalidUtf8 {
             at: error.valid_up_to(),
         });
     }
-    let start = skip_space(bytes, 0);
-    let end = validate_first(bytes, start)?;
+    let end = Scan::run(bytes, skip_space(bytes, 0), record)?;
     let rest = skip_space(bytes, end);
     if rest < bytes.len() {
         return Err(Problem::InvalidJson {
@@ -45,14 +66,12 @@ pub fn validate(bytes: &[u8]) -> Result<Value<'_>, Problem> {
             expected: "the end of the row",
         });
     }
-    Ok(Value::trusted(&bytes[start..end]))
+    Ok(())
 }
 
 /// The end of the value that begins at `start`, whatever follows. Does not look at the encoding.
 pub(crate) fn validate_first(bytes: &[u8], start: usize) -> Result<usize, Problem> {
-    let mut scan = Scan { bytes, at: start };
-    scan.value(0)?;
-    Ok(scan.at)
+    Scan::run(bytes, start, Unrecorded)
 }
 
 /// A text as a JSON string.
@@ -78,181 +97,248 @@ pub(crate) fn quoted(text: &str) -> String {
     json
 }
 
-/// How many bytes at the start of `bytes` mean themselves in a string: no quote, no backslash, no
-/// control character. May stop early, in the last few bytes.
-fn plain(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGH: u64 = ONES << 7;
-    let is_special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+/// Bytes whose marks are found at a time: one bit each.
+const BLOCK: usize = u64::BITS as usize;
+
+/// The place of each byte of a block among its eight neighbours.
+const BITS: [u8; BLOCK] = {
+    let mut bits = [0; BLOCK];
     let mut at = 0;
-    // A loop without a branch inside becomes vector instructions.
-    for chunk in bytes.chunks_exact(32) {
-        if chunk
-            .iter()
-            .fold(false, |any, &byte| any | is_special(byte))
-        {
-            break;
-        }
-        at += chunk.len();
+    while at < BLOCK {
+        bits[at] = 1 << (at % 8);
+        at += 1;
     }
-    for word in bytes[at..].chunks_exact(8) {
-        let word = u64::from_le_bytes(word.try_into().expect("chunks are eight bytes"));
-        let is_zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
-        let controls = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        let quotes = is_zero(word ^ (ONES * u64::from(b'"')));
-        let slashes = is_zero(word ^ (ONES * u64::from(b'\\')));
-        // The lowest mark is right; those above it may be raised by a borrow.
-        let found = controls | quotes | slashes;
-        if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
-        }
-        at += 8;
+    bits
+};
+
+/// A bit for each byte that does not mean itself in a string: quote, backslash, control character.
+#[inline(never)] // by itself its loops become vector instructions
+fn marks(block: &[u8; BLOCK]) -> u64 {
+    let mut flags = [0; BLOCK];
+    for ((flag, &byte), &bit) in flags.iter_mut().zip(block).zip(&BITS) {
+        let is_mark = byte < 0x20 || byte == b'"' || byte == b'\\';
+        *flag = if is_mark { bit } else { 0 };
     }
-    at
+    let mut marks = 0;
+    for eight in flags.chunks_exact(8).rev() {
+        let eight = u64::from_le_bytes(eight.try_into().expect("chunks are eight bytes"));
+        // No two flags share a bit: the highest byte of the product is all of them.
+        marks = marks << 8 | eight.wrapping_mul(u64::MAX / 255) >> 56;
+    }
+    marks
 }
 
-struct Scan<'a> {
+/// What was found wrong is kept in the scan.
+struct Wrong;
+
+struct Scan<'a, R> {
     bytes: &'a [u8],
-    at: usize,
+    record: R,
+    /// The block whose marks are known.
+    block: usize,
+    marks: u64,
+    problem: Option<Problem>,
 }
 
-impl Scan<'_> {
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
+impl<R: Record> Scan<'_, R> {
+    /// The end of the value that begins at `start`.
+    fn run(bytes: &[u8], start: usize, record: R) -> Result<usize, Problem> {
+        let mut scan = Scan {
+            bytes,
+            record,
+            block: usize::MAX,
+            marks: 0,
+            problem: None,
+        };
+        let end = scan.value(start, 0);
+        end.map_err(|Wrong| scan.problem.expect("what is wrong was told"))
     }
 
-    fn fail<T>(&self, expected: &'static str) -> Result<T, Problem> {
-        Err(Problem::InvalidJson {
-            at: self.at,
-            expected,
-        })
+    fn peek(&self, at: usize) -> Option<u8> {
+        self.bytes.get(at).copied()
     }
 
-    fn value(&mut self, depth: usize) -> Result<(), Problem> {
-        match self.peek() {
-            Some(b'"') => self.string(),
-            Some(b'{') => self.container(depth, b'}', true),
-            Some(b'[') => self.container(depth, b']', false),
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(b't') => self.word(b"true"),
-            Some(b'f') => self.word(b"false"),
-            Some(b'n') => self.word(b"null"),
-            _ => self.fail("a value"),
+    #[cold]
+    fn fail<T>(&mut self, at: usize, expected: &'static str) -> Result<T, Wrong> {
+        self.problem = Some(Problem::InvalidJson { at, expected });
+        Err(Wrong)
+    }
+
+    /// The end of the value at `at`; and so do the others.
+    #[inline]
+    fn value(&mut self, at: usize, depth: usize) -> Result<usize, Wrong> {
+        match self.peek(at) {
+            Some(b'"') => self.string(at),
+            Some(b'{') => self.object(at, depth),
+            Some(b'[') => self.array(at, depth),
+            Some(b'-' | b'0'..=b'9') => self.number(at),
+            Some(b't') => self.word(at, b"true"),
+            Some(b'f') => self.word(at, b"false"),
+            Some(b'n') => self.word(at, b"null"),
+            _ => self.fail(at, "a value"),
         }
     }
 
-    fn word(&mut self, word: &[u8]) -> Result<(), Problem> {
-        if !self.bytes[self.at..].starts_with(word) {
-            return self.fail("`true`, `false` or `null`");
+    fn word(&mut self, at: usize, word: &[u8]) -> Result<usize, Wrong> {
+        if !self.bytes[at..].starts_with(word) {
+            return self.fail(at, "`true`, `false` or `null`");
         }
-        self.at += word.len();
-        Ok(())
+        let end = at + word.len();
+        self.record.leaf(at, end, false);
+        Ok(end)
     }
 
-    fn container(&mut self, depth: usize, close: u8, keyed: bool) -> Result<(), Problem> {
+    fn object(&mut self, start: usize, depth: usize) -> Result<usize, Wrong> {
+        let opened = self.open(start, depth)?;
+        let mut at = skip_space(self.bytes, start + 1);
+        if self.peek(at) != Some(b'}') {
+            loop {
+                if self.peek(at) != Some(b'"') {
+                    return self.fail(at, "a key in quotes");
+                }
+                at = skip_space(self.bytes, self.string(at)?);
+                if self.peek(at) != Some(b':') {
+                    return self.fail(at, "`:`");
+                }
+                at = skip_space(self.bytes, at + 1);
+                at = skip_space(self.bytes, self.value(at, depth + 1)?);
+                match self.peek(at) {
+                    Some(b',') => at = skip_space(self.bytes, at + 1),
+                    Some(b'}') => break,
+                    _ => return self.fail(at, "`,` or `}`"),
+                }
+            }
+        }
+        self.record.close(opened, at + 1);
+        Ok(at + 1)
+    }
+
+    fn array(&mut self, start: usize, depth: usize) -> Result<usize, Wrong> {
+        let opened = self.open(start, depth)?;
+        let mut at = skip_space(self.bytes, start + 1);
+        if self.peek(at) != Some(b']') {
+            loop {
+                at = skip_space(self.bytes, self.value(at, depth + 1)?);
+                match self.peek(at) {
+                    Some(b',') => at = skip_space(self.bytes, at + 1),
+                    Some(b']') => break,
+                    _ => return self.fail(at, "`,` or `]`"),
+                }
+            }
+        }
+        self.record.close(opened, at + 1);
+        Ok(at + 1)
+    }
+
+    fn open(&mut self, start: usize, depth: usize) -> Result<usize, Wrong> {
         if depth == MAX_DEPTH {
-            return Err(Problem::TooDeep);
+            self.problem = Some(Problem::TooDeep);
+            return Err(Wrong);
         }
-        self.at = skip_space(self.bytes, self.at + 1);
-        if self.peek() == Some(close) {
-            self.at += 1;
-            return Ok(());
-        }
-        loop {
-            if keyed {
-                if self.peek() != Some(b'"') {
-                    return self.fail("a key in quotes");
-                }
-                self.string()?;
-                self.at = skip_space(self.bytes, self.at);
-                if self.peek() != Some(b':') {
-                    return self.fail("`:`");
-                }
-                self.at = skip_space(self.bytes, self.at + 1);
-            }
-            self.value(depth + 1)?;
-            self.at = skip_space(self.bytes, self.at);
-            match self.peek() {
-                Some(b',') => self.at = skip_space(self.bytes, self.at + 1),
-                Some(byte) if byte == close => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                _ => return self.fail(if keyed { "`,` or `}`" } else { "`,` or `]`" }),
-            }
-        }
+        Ok(self.record.open(start))
     }
 
-    fn string(&mut self) -> Result<(), Problem> {
-        self.at += 1;
+    #[inline]
+    fn string(&mut self, start: usize) -> Result<usize, Wrong> {
+        let mut at = start + 1;
+        let mut is_escaped = false;
         loop {
-            self.at += plain(&self.bytes[self.at..]);
-            match self.peek() {
+            at = self.next_mark(at);
+            match self.peek(at) {
                 Some(b'"') => {
-                    self.at += 1;
-                    return Ok(());
+                    self.record.leaf(start, at + 1, is_escaped);
+                    return Ok(at + 1);
                 }
-                Some(b'\\') => self.escape()?,
-                Some(0x20..) => self.at += 1,
-                Some(_) => return self.fail("no bare control character in a string"),
-                None => return self.fail("the end of the string"),
+                Some(b'\\') => {
+                    is_escaped = true;
+                    at = self.escape(at)?;
+                }
+                Some(_) => return self.fail(at, "no bare control character in a string"),
+                None => return self.fail(self.bytes.len(), "the end of the string"),
             }
         }
     }
 
-    fn escape(&mut self) -> Result<(), Problem> {
-        self.at += 1;
-        match self.peek() {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
+    /// The first mark at or after `at`, or the end of the bytes.
+    #[inline]
+    fn next_mark(&mut self, at: usize) -> usize {
+        let mut block = at / BLOCK;
+        if block != self.block {
+            self.find_marks(block);
+        }
+        let mut marks = self.marks & (u64::MAX << (at % BLOCK));
+        while marks == 0 {
+            block += 1;
+            if block > self.bytes.len() / BLOCK {
+                return self.bytes.len();
+            }
+            self.find_marks(block);
+            marks = self.marks;
+        }
+        block * BLOCK + marks.trailing_zeros() as usize
+    }
+
+    #[inline]
+    fn find_marks(&mut self, block: usize) {
+        let rest = self.bytes.get(block * BLOCK..).unwrap_or_default();
+        self.block = block;
+        self.marks = if let Some(whole) = rest.first_chunk() {
+            marks(whole)
+        } else {
+            let mut filled = [b' '; BLOCK];
+            filled[..rest.len()].copy_from_slice(rest);
+            marks(&filled)
+        };
+    }
+
+    #[inline]
+    fn escape(&mut self, at: usize) -> Result<usize, Wrong> {
+        match self.peek(at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
             Some(b'u') => {
-                for _ in 0..4 {
-                    self.at += 1;
-                    if !self.peek().is_some_and(|byte| byte.is_ascii_hexdigit()) {
-                        return self.fail("four hexadecimal digits");
-                    }
+                let digits = self.bytes[at + 2..].iter().take(4);
+                let good = digits.take_while(|byte| byte.is_ascii_hexdigit()).count();
+                if good < 4 {
+                    return self.fail(at + 2 + good, "four hexadecimal digits");
                 }
-                self.at += 1;
+                Ok(at + 6)
             }
-            _ => return self.fail("one of `\"\\/bfnrtu` after a backslash"),
+            _ => self.fail(at + 1, "one of `\"\\/bfnrtu` after a backslash"),
         }
-        Ok(())
     }
 
-    fn number(&mut self) -> Result<(), Problem> {
-        if self.peek() == Some(b'-') {
-            self.at += 1;
+    #[inline]
+    fn number(&mut self, start: usize) -> Result<usize, Wrong> {
+        let mut at = start + usize::from(self.bytes[start] == b'-');
+        match self.peek(at) {
+            Some(b'0') => at += 1,
+            Some(b'1'..=b'9') => at = self.digits(at),
+            _ => return self.fail(at, "a digit"),
         }
-        match self.peek() {
-            Some(b'0') => self.at += 1,
-            Some(b'1'..=b'9') => self.digits(),
-            _ => return self.fail("a digit"),
+        if self.peek(at) == Some(b'.') {
+            at = self.some_digits(at + 1)?;
         }
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            self.some_digits()?;
+        if matches!(self.peek(at), Some(b'e' | b'E')) {
+            at += 1;
+            at += usize::from(matches!(self.peek(at), Some(b'+' | b'-')));
+            at = self.some_digits(at)?;
         }
-        if matches!(self.peek(), Some(b'e' | b'E')) {
-            self.at += 1;
-            if matches!(self.peek(), Some(b'+' | b'-')) {
-                self.at += 1;
-            }
-            self.some_digits()?;
-        }
-        Ok(())
+        self.record.leaf(start, at, false);
+        Ok(at)
     }
 
-    fn some_digits(&mut self) -> Result<(), Problem> {
-        if !matches!(self.peek(), Some(b'0'..=b'9')) {
-            return self.fail("a digit");
+    fn some_digits(&mut self, at: usize) -> Result<usize, Wrong> {
+        if !matches!(self.peek(at), Some(b'0'..=b'9')) {
+            return self.fail(at, "a digit");
         }
-        self.digits();
-        Ok(())
+        Ok(self.digits(at))
     }
 
-    fn digits(&mut self) {
-        while matches!(self.peek(), Some(b'0'..=b'9')) {
-            self.at += 1;
+    fn digits(&self, mut at: usize) -> usize {
+        while matches!(self.peek(at), Some(b'0'..=b'9')) {
+            at += 1;
         }
+        at
     }
 }
 
@@ -263,8 +349,20 @@ mod tests {
     #[test]
     fn depth_is_counted_in_containers() {
         let nested = |depth: usize| [vec![b'['; depth], vec![b']'; depth]].concat();
-        assert!(validate(&nested(MAX_DEPTH)).is_ok());
-        assert_eq!(validate(&nested(MAX_DEPTH + 1)), Err(Problem::TooDeep));
-        assert_eq!(validate(&vec![b'['; 10_000]), Err(Problem::TooDeep));
+        assert!(check(&nested(MAX_DEPTH)).is_ok());
+        assert_eq!(check(&nested(MAX_DEPTH + 1)), Err(Problem::TooDeep));
+        assert_eq!(check(&vec![b'['; 10_000]), Err(Problem::TooDeep));
+    }
+
+    #[test]
+    fn every_byte_that_needs_an_escape_is_marked() {
+        for byte in 0..=u8::MAX {
+            for at in 0..BLOCK {
+                let mut block = [b'a'; BLOCK];
+                block[at] = byte;
+                let is_mark = byte < 0x20 || matches!(byte, b'"' | b'\\');
+                assert_eq!(marks(&block), u64::from(is_mark) << at, "{byte} at {at}");
+            }
+        }
     }
 }

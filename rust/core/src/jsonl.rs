@@ -12,7 +12,7 @@ use std::sync::Arc;
 use memchr::{memchr, memchr_iter};
 
 use crate::error::{Error, Result};
-use crate::json::{is_space, skip_space, validate, validate_first};
+use crate::json::{check, is_space, skip_space, validate_first};
 use crate::later::{Later, Span};
 use crate::source::{Source, ending};
 use crate::value::end_of_container;
@@ -350,7 +350,7 @@ enum Stray {
 fn framing_of(bytes: &[u8], start: usize, path: &Path) -> Framing {
     let at = skip_space(bytes, start);
     let end = memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |found| at + found);
-    let first_line_is_whole = || validate(&bytes[at..end]).is_ok();
+    let first_line_is_whole = || check(&bytes[at..end]).is_ok();
     match bytes.get(at) {
         Some(b'[') if named_as_lines(path) => {
             // A row that is an array is a bad row; an array of rows under this name is a slip.

@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::corpus::Corpus;
+use crate::corpus::{Buffer, Corpus};
 use crate::error::Result;
 use crate::shingles::{Alike, Group, RowSets, Shingler, Shingling};
 use crate::verify::by_role;
@@ -39,7 +39,7 @@ impl KeyRoles {
         if shingling.alike == Alike::Whole {
             return Ok(Self(likeness));
         }
-        let (mut buffer, mut shingler) = (Vec::new(), Shingler::default());
+        let (mut buffer, mut shingler) = (Buffer::default(), Shingler::default());
         let mut previous = RowSets::default();
         for &row in rows.iter().step_by(rows.len().div_ceil(SAMPLE).max(1)) {
             watch.check()?;

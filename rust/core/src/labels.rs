@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use crate::corpus::Corpus;
+use crate::corpus::{Buffer, Corpus};
 use crate::decisions::{Decisions, Fates, State};
 use crate::error::Result;
 use crate::value::Value;
@@ -27,7 +27,7 @@ impl Corpus {
         watch: &Watch,
     ) -> Result<Vec<Option<String>>> {
         let is_field = |(key, _): &(Cow<[u8]>, Value)| **key == *field.as_bytes();
-        let of_row = |buffer: &mut Vec<u8>, &row: &usize| -> Result<Option<String>> {
+        let of_row = |buffer: &mut Buffer, &row: &usize| -> Result<Option<String>> {
             watch.check()?;
             let read = self.read_again(row, buffer)?;
             let value = read.object.members().filter(is_field).last();
@@ -42,7 +42,7 @@ impl Corpus {
             };
             Ok(value.map(|value| String::from_utf8_lossy(&text(value)).into_owned()))
         };
-        rows.par_iter().map_init(Vec::new, of_row).collect()
+        rows.par_iter().map_init(Buffer::default, of_row).collect()
     }
 }
 

@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 use crate::cache::SetCache;
 use crate::candidates::Proposer;
 use crate::cluster::{Candidates, KeepFirst, Removal};
+use crate::corpus::Buffer;
 use crate::decisions::{Decisions, FamilySummary, PairSummary, State, Verdict};
 use crate::dedup::{Numbers, Settings};
 use crate::error::Result;
@@ -153,7 +154,7 @@ impl Near<'_> {
                 let deeds: Deeds = tally.families.get(id).copied().unwrap_or_default();
                 let mut best: Option<(usize, String)> = None;
                 for &row in family.members.iter().take(MODELS) {
-                    let mut buffer = Vec::new();
+                    let mut buffer = Buffer::default();
                     let read = self
                         .decisions
                         .corpus

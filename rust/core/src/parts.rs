@@ -48,7 +48,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    fn holds(&self, role: &str) -> bool {
+    pub(crate) fn holds(&self, role: &str) -> bool {
         self.on.is_empty()
             || self.on.iter().any(|chosen| chosen == role)
             || role.starts_with("also:")
@@ -61,60 +61,125 @@ impl<'a> Parts<'a> {
     /// # Errors
     /// The row is no object, or not of this layout.
     pub fn read(
-        row: &'a [u8],
         object: Value<'a>,
         layout: &Layout,
         selection: &Selection,
     ) -> Result<Self, Problem> {
-        if !object.is_object() {
-            return Err(Problem::NotAnObject);
-        }
-        let mut walk = Walk {
-            row,
-            layout,
-            selection,
-            parts: Self::default(),
-        };
-        for group in &layout.needs {
-            let there = |(key, value): (Cow<[u8]>, Value)| {
-                !value.is_null() && group.iter().any(|needed| needed.as_bytes() == &*key)
-            };
-            if !object.members().any(there) {
-                return Err(Problem::MissingField {
-                    field: group.join("` or `"),
-                });
-            }
-        }
-        if let Some(role) = &layout.everywhere
-            && selection.holds(role)
-        {
-            walk.every_string(object, role);
-        }
-        walk.members(object, &layout.root, None, &Trail::Root)?;
-        for (field, role) in &layout.also {
-            let named = |(key, _): &(Cow<[u8]>, Value)| &**key == field.as_bytes();
-            if let Some((_, value)) = object.members().filter(named).last() {
-                walk.leaf(
-                    value,
-                    RuleKind::Content,
-                    role,
-                    &Trail::Key(&Trail::Root, field),
-                )?;
-            }
-        }
-        Ok(walk.parts)
+        let mut list = Vec::new();
+        let duplicate_keys = places(object, layout, selection, |place: Place<'a, '_>| {
+            let text = (!place.opaque).then(|| place.value.text()).flatten();
+            let text = text.unwrap_or(Cow::Borrowed(place.value.raw()));
+            list.push(Part {
+                role: place.role.share(),
+                opaque: place.opaque,
+                text,
+                span: place.value.span(),
+            });
+        })?;
+        Ok(Self {
+            list,
+            duplicate_keys,
+        })
     }
 }
 
+/// Where one part stands.
+pub(crate) struct Place<'a, 'r> {
+    pub value: Value<'a>,
+    pub role: &'r Role<'r>,
+    pub opaque: bool,
+}
+
+/// A role that the layout knows, or the word that stands in the row.
+#[derive(Clone)]
+pub(crate) enum Role<'r> {
+    Known(&'r Arc<str>),
+    Said(Cow<'r, str>),
+}
+
+impl Role<'_> {
+    fn name(&self) -> &str {
+        match self {
+            Role::Known(role) => role,
+            Role::Said(word) => word,
+        }
+    }
+
+    pub(crate) fn share(&self) -> Arc<str> {
+        match self {
+            Role::Known(role) => Arc::clone(role),
+            Role::Said(word) => Arc::from(&**word),
+        }
+    }
+}
+
+/// Is a row an object of this layout?
+///
+/// # Errors
+/// As of [`Parts::read`].
+pub(crate) fn check(object: Value, layout: &Layout, selection: &Selection) -> Result<(), Problem> {
+    places(object, layout, selection, |_| ()).map(|_| ())
+}
+
+/// Tell where each part of a row stands, in order; returns how many keys on a compared path stood more
+/// than once in their object. What was told of a row before it fails does not count.
+///
+/// # Errors
+/// As of [`Parts::read`].
+pub(crate) fn places<'a>(
+    object: Value<'a>,
+    layout: &Layout,
+    selection: &Selection,
+    found: impl FnMut(Place<'a, '_>),
+) -> Result<u64, Problem> {
+    if !object.is_object() {
+        return Err(Problem::NotAnObject);
+    }
+    for group in &layout.needs {
+        let there = |(key, value): (Cow<[u8]>, Value)| {
+            !value.is_null() && group.iter().any(|needed| needed.as_bytes() == &*key)
+        };
+        if !object.members().any(there) {
+            return Err(Problem::MissingField {
+                field: group.join("` or `"),
+            });
+        }
+    }
+    let mut walk = Walk {
+        layout,
+        selection,
+        found,
+        duplicate_keys: 0,
+    };
+    if let Some(role) = &layout.everywhere
+        && selection.holds(role)
+    {
+        walk.every_string(object, &Role::Known(role));
+    }
+    walk.members(object, &layout.root, None, &Trail::Root)?;
+    for (field, role) in &layout.also {
+        let named = |(key, _): &(Cow<[u8]>, Value)| &**key == field.as_bytes();
+        if let Some((_, value)) = object.members().filter(named).last() {
+            walk.leaf(
+                value,
+                RuleKind::Content,
+                &Role::Known(role),
+                &Trail::Key(&Trail::Root, field),
+            )?;
+        }
+    }
+    Ok(walk.duplicate_keys)
+}
+
 /// The way from the root to a place, for messages.
-enum Trail<'t> {
+pub(crate) enum Trail<'t> {
     Root,
     Key(&'t Trail<'t>, &'t str),
     Index(&'t Trail<'t>, usize),
 }
 
 impl Trail<'_> {
-    fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         match self {
             Trail::Root => String::new(),
             Trail::Key(Trail::Root, key) => (*key).to_owned(),
@@ -127,7 +192,7 @@ impl Trail<'_> {
         }
     }
 
-    fn wrong(&self, expected: &'static str) -> Problem {
+    pub(crate) fn wrong(&self, expected: &'static str) -> Problem {
         Problem::WrongType {
             field: self.path(),
             expected,
@@ -135,19 +200,22 @@ impl Trail<'_> {
     }
 }
 
-struct Walk<'a, 'l> {
-    row: &'a [u8],
+/// Keys that one object may have in a layout without memory of their own.
+const FEW: usize = 8;
+
+struct Walk<'l, F> {
     layout: &'l Layout,
     selection: &'l Selection,
-    parts: Parts<'a>,
+    found: F,
+    duplicate_keys: u64,
 }
 
-impl<'a> Walk<'a, '_> {
+impl<'a, 'l, F: FnMut(Place<'a, '_>)> Walk<'l, F> {
     fn node(
         &mut self,
         value: Value<'a>,
         node: &Node,
-        role: Option<&Arc<str>>,
+        role: Option<&Role>,
         trail: &Trail,
     ) -> Result<(), Problem> {
         if value.is_null() {
@@ -169,11 +237,9 @@ impl<'a> Walk<'a, '_> {
             return self.members(value, node, role, trail);
         }
         match &node.leaf {
-            Some((kind, own)) => {
-                let role = own
-                    .as_ref()
-                    .or(role)
-                    .expect("a leaf without a role stands in an object that names one");
+            Some((kind, Some(own))) => self.leaf(value, *kind, &Role::Known(own), trail),
+            Some((kind, None)) => {
+                let role = role.expect("a leaf without a role stands in an object that names one");
                 self.leaf(value, *kind, role, trail)
             }
             None if node.each.is_some() => Err(trail.wrong("an array")),
@@ -185,25 +251,22 @@ impl<'a> Walk<'a, '_> {
         &mut self,
         object: Value<'a>,
         node: &Node,
-        role: Option<&Arc<str>>,
+        role: Option<&Role>,
         trail: &Trail,
     ) -> Result<(), Problem> {
-        let mut found: Vec<Option<Value>> = vec![None; node.keys.len()];
+        let (mut few, mut many) = ([None; FEW], Vec::new());
+        let found = few.get_mut(..node.keys.len()).unwrap_or_else(|| {
+            many.resize(node.keys.len(), None);
+            &mut many
+        });
         let mut named: Option<Value> = None;
         for (key, value) in object.members() {
-            if let Some(at) = node
-                .keys
-                .iter()
-                .position(|(known, _)| known.as_bytes() == &*key)
-            {
-                self.parts.duplicate_keys += u64::from(found[at].replace(value).is_some());
+            let is_key = |known: &String| known.as_bytes() == &*key;
+            if let Some(at) = node.keys.iter().position(|(known, _)| is_key(known)) {
+                self.duplicate_keys += u64::from(found[at].replace(value).is_some());
             }
-            if node
-                .role_key
-                .as_ref()
-                .is_some_and(|known| known.as_bytes() == &*key)
-            {
-                self.parts.duplicate_keys += u64::from(named.replace(value).is_some());
+            if node.role_key.as_ref().is_some_and(is_key) {
+                self.duplicate_keys += u64::from(named.replace(value).is_some());
             }
         }
         let own = match &node.role_key {
@@ -211,39 +274,41 @@ impl<'a> Walk<'a, '_> {
             None => None,
         };
         for ((key, child), value) in node.keys.iter().zip(found) {
-            if let Some(value) = value {
+            if let Some(value) = *value {
                 self.node(value, child, own.as_ref().or(role), &Trail::Key(trail, key))?;
             }
         }
         Ok(())
     }
 
-    fn role(&self, named: Option<Value>, trail: &Trail) -> Result<Arc<str>, Problem> {
+    fn role<'r>(&self, named: Option<Value<'r>>, trail: &Trail) -> Result<Role<'r>, Problem>
+    where
+        'l: 'r,
+    {
         let named = named.filter(|value| !value.is_null());
         let named = named.ok_or_else(|| Problem::MissingField {
             field: trail.path(),
         })?;
         let word = named.text().ok_or_else(|| trail.wrong("a string"))?;
-        let word = String::from_utf8_lossy(&word);
-        Ok(self
-            .layout
-            .roles
-            .get(&*word)
-            .cloned()
-            .unwrap_or_else(|| word.into()))
+        let word = match word {
+            Cow::Borrowed(word) => String::from_utf8_lossy(word),
+            Cow::Owned(word) => String::from_utf8_lossy(&word).into_owned().into(),
+        };
+        let known = self.layout.roles.get(&*word);
+        Ok(known.map_or(Role::Said(word), Role::Known))
     }
 
     fn leaf(
         &mut self,
         value: Value<'a>,
         kind: RuleKind,
-        role: &Arc<str>,
+        role: &Role,
         trail: &Trail,
     ) -> Result<(), Problem> {
         if kind == RuleKind::Text && !value.is_string() {
             return Err(trail.wrong("a string"));
         }
-        if !self.selection.holds(role) {
+        if !self.selection.holds(role.name()) {
             return Ok(());
         }
         match kind {
@@ -260,7 +325,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// One element of a multi-part content.
-    fn block(&mut self, block: Value<'a>, role: &Arc<str>) {
+    fn block(&mut self, block: Value<'a>, role: &Role) {
         let mut of_type = None;
         let mut said = None;
         for (key, value) in block.members() {
@@ -277,30 +342,29 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// A string is text, null is nothing, anything else is opaque.
-    fn scalar(&mut self, value: Value<'a>, role: &Arc<str>) {
-        match value.text() {
-            Some(text) => self.push(value, role, text, false),
-            None if value.is_null() => {}
-            None => self.opaque(value, role),
+    fn scalar(&mut self, value: Value<'a>, role: &Role) {
+        if value.is_string() {
+            let opaque = false;
+            (self.found)(Place {
+                value,
+                role,
+                opaque,
+            });
+        } else if !value.is_null() {
+            self.opaque(value, role);
         }
     }
 
-    fn opaque(&mut self, value: Value<'a>, role: &Arc<str>) {
-        self.push(value, role, Cow::Borrowed(value.raw()), true);
-    }
-
-    fn push(&mut self, value: Value<'a>, role: &Arc<str>, text: Cow<'a, [u8]>, opaque: bool) {
-        let start = value.raw().as_ptr() as usize - self.row.as_ptr() as usize;
-        let span = start..start + value.raw().len();
-        self.parts.list.push(Part {
-            role: Arc::clone(role),
+    fn opaque(&mut self, value: Value<'a>, role: &Role) {
+        let opaque = true;
+        (self.found)(Place {
+            value,
+            role,
             opaque,
-            text,
-            span,
         });
     }
 
-    fn every_string(&mut self, value: Value<'a>, role: &Arc<str>) {
+    fn every_string(&mut self, value: Value<'a>, role: &Role) {
         if value.is_object() {
             let members: Vec<_> = value.members().collect();
             let last: HashMap<&[u8], usize> = members
@@ -308,7 +372,7 @@ impl<'a> Walk<'a, '_> {
                 .enumerate()
                 .map(|(at, (key, _))| (&**key, at))
                 .collect();
-            self.parts.duplicate_keys += (members.len() - last.len()) as u64;
+            self.duplicate_keys += (members.len() - last.len()) as u64;
             for (at, (key, value)) in members.iter().enumerate() {
                 if last[&**key] == at {
                     self.every_string(*value, role);
@@ -329,6 +393,7 @@ mod tests {
     use super::*;
     use crate::format::{Format, PartRule, RoleRule};
     use crate::json::validate;
+    use crate::tape::Tape;
 
     fn chat() -> Layout {
         let at = |path: &str, kind| PartRule {
@@ -355,9 +420,10 @@ mod tests {
     }
 
     fn read(row: &str) -> Result<Vec<(String, bool, String)>, String> {
-        let value = validate(row.as_bytes()).expect("valid JSON");
-        let parts = Parts::read(row.as_bytes(), value, &chat(), &Selection::default())
-            .map_err(|p| p.to_string())?;
+        let mut tape = Tape::default();
+        let value = validate(row.as_bytes(), &mut tape).expect("valid JSON");
+        let parts =
+            Parts::read(value, &chat(), &Selection::default()).map_err(|p| p.to_string())?;
         let show = |part: &Part| {
             (
                 part.role.to_string(),

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use crate::value::has_lone_surrogate;
 
 use crate::bands::Banding;
-use crate::corpus::Corpus;
+use crate::corpus::{Buffer, Corpus};
 use crate::decisions::{Counts, State};
 use crate::error::{Error, Problem, Result};
 use crate::exact::Secret;
@@ -70,7 +70,7 @@ pub(crate) struct Oddities {
 /// Buffers that a thread keeps from block to block.
 #[derive(Default)]
 pub(crate) struct Scratch {
-    row: Vec<u8>,
+    row: Buffer,
     content: Vec<u8>,
     shingler: Shingler,
     columns: Vec<Vec<u64>>,

@@ -19,9 +19,10 @@ use crate::corpus::Corpus;
 use crate::error::{Problem, Result};
 use crate::format::Layout;
 use crate::json::{quoted, validate};
-use crate::parts::{Parts, Selection};
+use crate::parts::{self, Selection};
 use crate::stats::Statistics;
-use crate::value::{Value, has_lone_surrogate};
+use crate::tape::Tape;
+use crate::value::{Value, has_lone_surrogate, text_of};
 
 /// Some rows of a dataset, and where their texts stand.
 #[derive(Debug, Default)]
@@ -54,6 +55,7 @@ impl Corpus {
     pub fn block(&self, rows: &[usize]) -> Result<Block> {
         let mut block = Block::new();
         let mut shards = BTreeSet::new();
+        let mut tape = Tape::default();
         for &row in rows {
             let shard = self.rows.shard_index(row);
             let layout = &self.layouts[shard];
@@ -61,7 +63,7 @@ impl Corpus {
                 self.rows.shards[shard].source.check()?;
             }
             match self.check_length(row) {
-                Ok(()) => block.add(&self.rows.one_line(row), layout),
+                Ok(()) => block.add(&self.rows.one_line(row), layout, &mut tape),
                 Err(problem) => block.fail(problem),
             }
         }
@@ -84,28 +86,35 @@ impl Block {
     #[must_use]
     pub fn of<'r>(rows: impl IntoIterator<Item = &'r [u8]>, layout: &Layout) -> Self {
         let mut block = Self::new();
+        let mut tape = Tape::default();
         for row in rows {
-            block.add(row, layout);
+            block.add(row, layout, &mut tape);
         }
         block
     }
 
-    pub(crate) fn add(&mut self, row: &[u8], layout: &Layout) {
+    pub(crate) fn add(&mut self, row: &[u8], layout: &Layout, tape: &mut Tape) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(row);
         let copy = &self.bytes[start..];
-        let parts = validate(copy)
-            .and_then(|object| Parts::read(copy, object, layout, &Selection::default()));
-        match parts {
-            Ok(parts) => {
-                let texts = parts.list.into_iter().filter(|part| !part.opaque);
-                self.texts.extend(texts.map(|part| Place {
-                    role: part.role,
-                    span: start + part.span.start..start + part.span.end,
-                }));
-                self.rows.push((self.bytes.len(), self.texts.len()));
+        let known = self.texts.len();
+        let all = validate(copy, tape).and_then(|object| {
+            parts::places(object, layout, &Selection::default(), |part| {
+                if !part.opaque {
+                    let span = part.value.span();
+                    self.texts.push(Place {
+                        role: part.role.share(),
+                        span: start + span.start..start + span.end,
+                    });
+                }
+            })
+        });
+        match all {
+            Ok(_) => self.rows.push((self.bytes.len(), self.texts.len())),
+            Err(problem) => {
+                self.texts.truncate(known);
+                self.fail(problem);
             }
-            Err(problem) => self.fail(problem),
         }
     }
 
@@ -187,8 +196,7 @@ impl Block {
     /// There is no such text in the block.
     #[must_use]
     pub fn text(&self, text: usize) -> Cow<'_, [u8]> {
-        let value = Value::trusted(&self.bytes[self.texts[text].span.clone()]);
-        value.text().expect("only strings are texts")
+        text_of(&self.bytes[self.texts[text].span.clone()])
     }
 
     /// What a row says, or one role in it, with a blank line between two texts.
@@ -223,15 +231,15 @@ impl Block {
         let row = self.row(at);
         let texts = self.texts_of(at);
         let mut paths = vec![String::new(); texts.len()];
-        let Ok(object) = validate(row) else {
+        let mut tape = Tape::default();
+        let Ok(object) = validate(row, &mut tape) else {
             return paths; // it has no texts
         };
         let start = |text: usize| self.texts[text].span.start - self.rows[at].0;
         let wanted = texts.clone().map(|text| (start(text), text - texts.start));
         let wanted: HashMap<usize, usize> = wanted.collect();
         walk(object, &mut String::new(), &mut |string, path| {
-            let at = string.raw().as_ptr() as usize - row.as_ptr() as usize;
-            if let Some(&text) = wanted.get(&at) {
+            if let Some(&text) = wanted.get(&string.span().start) {
                 path.clone_into(&mut paths[text]);
             }
         });

@@ -24,9 +24,9 @@ pub(crate) fn hash(row: &Read) -> u64 {
         .collect();
     spans.sort_unstable_by_key(|span| span.start);
     value(row.object, &|value: Value| {
-        let start = value.raw().as_ptr() as usize - row.bytes.as_ptr() as usize;
-        let at = spans.partition_point(|span| span.start < start);
-        spans.get(at) == Some(&(start..start + value.raw().len()))
+        let own = value.span();
+        let at = spans.partition_point(|span| span.start < own.start);
+        spans.get(at) == Some(&own)
     })
 }
 

@@ -1,127 +1,122 @@
 //! A cursor over a JSON value that is known to be valid.
 //!
-//! A [`Value`] walks the bytes without building a tree. It trusts them, so only [`crate::json`] makes
-//! one.
+//! A [`Value`] walks a [`Tape`](crate::tape::Tape) beside the bytes. It trusts both, so only
+//! [`crate::json`] makes one.
 //!
 //! What a reader would get wrong: an escaped half of a surrogate pair (`"\ud800"`) is valid JSON. It
 //! unescapes to three bytes as UTF-8 would encode it if it could ("WTF-8"), so that texts that differ
 //! there stay different.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
-use memchr::{memchr, memchr2, memmem};
+use memchr::{memchr, memchr_iter, memchr2};
 
-use crate::json::is_space;
+use crate::tape::Node;
 
-/// One valid JSON value: exactly its bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Value<'a>(&'a [u8]);
+/// One valid JSON value of a row.
+#[derive(Debug, Clone, Copy)]
+pub struct Value<'a> {
+    /// The row.
+    bytes: &'a [u8],
+    /// Of this value, and of what stands in it.
+    nodes: &'a [Node],
+}
 
 impl<'a> Value<'a> {
-    /// A value that was validated.
-    pub(crate) fn trusted(bytes: &'a [u8]) -> Self {
-        Self(bytes)
+    /// A value that was validated; the first node is its own.
+    pub(crate) fn trusted(bytes: &'a [u8], nodes: &'a [Node]) -> Self {
+        Self { bytes, nodes }
+    }
+
+    fn first(self) -> u8 {
+        self.bytes[self.nodes[0].start]
+    }
+
+    /// Where the value stands in the row.
+    #[must_use]
+    pub fn span(self) -> Range<usize> {
+        self.nodes[0].start..self.nodes[0].end
     }
 
     /// The value's bytes as they stand in the row.
     #[must_use]
     pub fn raw(self) -> &'a [u8] {
-        self.0
+        &self.bytes[self.span()]
     }
 
     /// Is this an object?
     #[must_use]
     pub fn is_object(self) -> bool {
-        self.0[0] == b'{'
+        self.first() == b'{'
     }
 
     /// Is this an array?
     #[must_use]
     pub fn is_array(self) -> bool {
-        self.0[0] == b'['
+        self.first() == b'['
     }
 
     /// Is this a string?
     #[must_use]
     pub fn is_string(self) -> bool {
-        self.0[0] == b'"'
+        self.first() == b'"'
     }
 
     /// Is this `null`?
     #[must_use]
     pub fn is_null(self) -> bool {
-        self.0[0] == b'n'
+        self.first() == b'n'
     }
 
     /// The text of a string, unescaped; None for any other value.
     #[must_use]
     pub fn text(self) -> Option<Cow<'a, [u8]>> {
         self.is_string()
-            .then(|| unescape(&self.0[1..self.0.len() - 1]))
+            .then(|| text_at(self.bytes, &self.nodes[0]))
     }
 
     /// The keys (unescaped) and values of an object, in order; nothing for any other value.
     pub fn members(self) -> impl Iterator<Item = (Cow<'a, [u8]>, Value<'a>)> {
-        let mut items = Items::new(self, b'{');
+        let mut rest = self.inside(self.is_object());
         std::iter::from_fn(move || {
-            let key = items.next()?;
-            Some((key.text().unwrap_or_default(), items.next()?))
+            let (key, after) = rest.split_first()?;
+            rest = after;
+            Some((text_at(self.bytes, key), self.next(&mut rest)?))
         })
     }
 
     /// The elements of an array, in order; nothing for any other value.
     pub fn elements(self) -> impl Iterator<Item = Value<'a>> {
-        Items::new(self, b'[')
+        let mut rest = self.inside(self.is_array());
+        std::iter::from_fn(move || self.next(&mut rest))
+    }
+
+    /// The nodes of what stands in the value, if that is asked for.
+    fn inside(self, is_asked: bool) -> &'a [Node] {
+        if is_asked { &self.nodes[1..] } else { &[] }
+    }
+
+    /// Take the first value of these nodes.
+    fn next(self, rest: &mut &'a [Node]) -> Option<Self> {
+        let (nodes, after) = rest.split_at(rest.first()?.nodes);
+        *rest = after;
+        Some(Self { nodes, ..self })
     }
 }
 
-/// The values in a container, one after the other; in an object keys count as values.
-struct Items<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Items<'a> {
-    fn new(container: Value<'a>, open: u8) -> Self {
-        let at = if container.0[0] == open {
-            1
-        } else {
-            container.0.len()
-        };
-        Self {
-            bytes: container.0,
-            at,
-        }
+fn text_at<'a>(bytes: &'a [u8], string: &Node) -> Cow<'a, [u8]> {
+    let inside = &bytes[string.start + 1..string.end - 1];
+    if string.is_escaped {
+        unescape(inside)
+    } else {
+        Cow::Borrowed(inside)
     }
 }
 
-impl<'a> Iterator for Items<'a> {
-    type Item = Value<'a>;
-
-    fn next(&mut self) -> Option<Value<'a>> {
-        while is_space(*self.bytes.get(self.at)?) || matches!(self.bytes[self.at], b',' | b':') {
-            self.at += 1;
-        }
-        if matches!(self.bytes[self.at], b'}' | b']') {
-            return None;
-        }
-        let start = self.at;
-        self.at = end_of(self.bytes, start);
-        Some(Value(&self.bytes[start..self.at]))
-    }
-}
-
-/// The end of the valid value that begins at `at`.
-fn end_of(bytes: &[u8], at: usize) -> usize {
-    match bytes[at] {
-        b'"' => end_of_string(bytes, at),
-        b'{' | b'[' => end_of_container(bytes, at).expect("a validated container is closed"),
-        _ => {
-            let rest = &bytes[at..];
-            let ends = |&byte: &u8| is_space(byte) || matches!(byte, b',' | b':' | b'}' | b']');
-            at + rest.iter().position(ends).unwrap_or(rest.len())
-        }
-    }
+/// The text of a valid JSON string that is known by its bytes alone.
+pub(crate) fn text_of(string: &[u8]) -> Cow<'_, [u8]> {
+    unescape(&string[1..string.len() - 1])
 }
 
 /// The end of the string whose opening quote stands at `at`, or the end of `bytes`.
@@ -164,7 +159,7 @@ pub(crate) fn end_of_container(bytes: &[u8], mut at: usize) -> Option<usize> {
 
 /// Half a surrogate pair stands in unescaped text as three bytes that UTF-8 does not allow.
 pub(crate) fn has_lone_surrogate(text: &[u8]) -> bool {
-    memmem::find_iter(text, b"\xED").any(|at| text.get(at + 1).is_some_and(|&byte| byte >= 0xA0))
+    memchr_iter(0xED, text).any(|at| text.get(at + 1).is_some_and(|&byte| byte >= 0xA0))
 }
 
 /// The text that the inside of a valid JSON string stands for.
@@ -230,6 +225,7 @@ fn push_code(text: &mut Vec<u8>, code: u32) {
 mod tests {
     use super::*;
     use crate::json::validate;
+    use crate::tape::Tape;
 
     #[test]
     fn texts_are_unescaped() {
@@ -243,15 +239,17 @@ mod tests {
             (r#""\udc00\ud800""#, b"\xED\xB0\x80\xED\xA0\x80"),
         ];
         for (json, text) in cases {
-            let value = validate(json.as_bytes()).expect("valid");
+            let mut tape = Tape::default();
+            let value = validate(json.as_bytes(), &mut tape).expect("valid");
             assert_eq!(value.text().as_deref(), Some(text), "{json}");
         }
     }
 
     #[test]
     fn members_and_elements_come_in_order() {
-        let value =
-            validate(br#" {"a" : [1 , {"x":"]"}, "}"], "b":null,"a":-1.5e3} "#).expect("valid");
+        let row = br#" {"a" : [1 , {"x":"]"}, "}"], "b":null,"a":-1.5e3} "#;
+        let mut tape = Tape::default();
+        let value = validate(row, &mut tape).expect("valid");
         let members: Vec<_> = value
             .members()
             .map(|(key, value)| (key.into_owned(), value.raw()))
