@@ -4,6 +4,7 @@
 //! Rows are copied as they stand, in row order. Interleaved again by row number, the three files
 //! are the input's rows.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -33,11 +34,20 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn create(path: &Path) -> Result<Self> {
+        Self::with_buffer(path, 1 << 20)
+    }
+
+    /// For writes as large as [`PIECE`].
+    fn unbuffered(path: &Path) -> Result<Self> {
+        Self::with_buffer(path, 0)
+    }
+
+    fn with_buffer(path: &Path, bytes: usize) -> Result<Self> {
         let path = path.to_owned();
         match File::create(&path) {
             Ok(file) => Ok(Self {
                 path,
-                to: BufWriter::with_capacity(1 << 20, file),
+                to: BufWriter::with_capacity(bytes, file),
             }),
             Err(source) => Err(Error::Write { path, source }),
         }
@@ -91,7 +101,7 @@ impl Corpus {
         path: &Path,
         watch: &Watch,
     ) -> Result<Written> {
-        let mut output = Output::create(path)?;
+        let mut output = Output::unbuffered(path)?;
         watch.begin(
             Stage::Write,
             rows.iter().map(|&row| self.rows.size(row)).sum(),
@@ -108,13 +118,15 @@ impl Corpus {
             copy.clear();
             Ok(())
         };
-        for &row in rows {
-            let line = if original {
-                self.rows.original_line(row)
-            } else {
-                self.rows.one_line(row)
+        let mut rest = rows;
+        while let Some(&row) = rest.first() {
+            let (lines, count) = match self.rows.run(rest, original, PIECE) {
+                Some((lines, count)) => (Cow::Borrowed(lines), count),
+                None if original => (self.rows.original_line(row), 1),
+                None => (self.rows.one_line(row), 1),
             };
-            copy.extend_from_slice(&line);
+            rest = &rest[count..];
+            copy.extend_from_slice(&lines);
             copy.push(b'\n');
             if copy.len() >= PIECE {
                 flush(&mut copy)?;

@@ -21,6 +21,9 @@ use crate::watch::{Stage, Watch};
 /// Rows of a file that are looked at to tell its format.
 const SAMPLE: usize = 100;
 
+/// Bytes that a thread reads between two looks at its watch.
+const LAP: u64 = 1 << 16;
+
 /// How inputs are to be read.
 #[derive(Debug, Clone)]
 pub struct Reading {
@@ -172,12 +175,18 @@ impl Corpus {
         watch.begin(Stage::Read, bytes);
         let of_block = |buffer: &mut Buffer, block: &[usize]| -> Result<Vec<(u32, Problem)>> {
             let mut found = Vec::new();
+            let mut bytes = 0;
             for &row in block {
                 if let Err(problem) = self.check(row, buffer) {
                     found.push((row as u32, problem));
                 }
-                watch.advance(self.rows.size(row))?;
+                bytes += self.rows.size(row);
+                if bytes >= LAP {
+                    watch.advance(bytes)?;
+                    bytes = 0;
+                }
             }
+            watch.advance(bytes)?;
             Ok(found)
         };
         let blocks = rows.par_chunks(BLOCK);

@@ -62,7 +62,7 @@ pub struct Layout {
     pub(crate) name: String,
     pub(crate) needs: Vec<Vec<String>>,
     pub(crate) root: Node,
-    pub(crate) roles: HashMap<String, Arc<str>>,
+    pub(crate) roles: hashbrown::HashMap<String, Arc<str>>,
     /// Further top-level fields, and their roles. They stand beside the tree, since a field may be a
     /// place of the layout too, and is then compared in both ways.
     pub(crate) also: Vec<(String, Arc<str>)>,

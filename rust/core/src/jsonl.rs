@@ -260,6 +260,36 @@ impl Rows {
         self.shard(row).framing.one_line(self.original(row))
     }
 
+    /// The first of these rows, and those that follow it in the list and on the lines of its input, up to
+    /// about `most` bytes: their bytes with line feeds between, and how many they are. None if the first
+    /// one does not stand in its input as it is written.
+    pub(crate) fn run(
+        &self,
+        rows: &[usize],
+        original: bool,
+        most: usize,
+    ) -> Option<(&[u8], usize)> {
+        let as_read = |row: usize| original || self.later.span(row).is_none();
+        let first = *rows.first()?;
+        let Place { start, bytes, .. } = *self.places.get(first)?;
+        let shard = self.shard(first);
+        if shard.framing != Framing::Lines || !as_read(first) {
+            return None;
+        }
+        let last = shard.first_row + shard.rows;
+        let (mut end, mut next) = (start + bytes, first + 1);
+        for &row in &rows[1..] {
+            let is_next = row == next && row < last && self.places[row].start == end + 1;
+            if !is_next || !as_read(row) || end - start >= most as u64 {
+                break;
+            }
+            end += 1 + self.places[row].bytes;
+            next += 1;
+        }
+        let lines = &shard.source.bytes()[start as usize..end as usize];
+        Some((lines, next - first))
+    }
+
     /// Are all inputs still what they were?
     ///
     /// # Errors

@@ -636,7 +636,7 @@ fn json() -> impl Strategy<Value = String> {
         let array = prop::collection::vec(spaced(inner.clone().boxed()), 0..5);
         let member = (spaced(string().boxed()), spaced(inner.boxed()));
         let member = member.prop_map(|(key, value)| format!("{key}:{value}"));
-        let object = prop::collection::vec(member, 0..7);
+        let object = prop::collection::vec(member, 0..16);
         let block = string().prop_map(|text| format!(r#"{{"type":"text","text":{text}}}"#));
         prop_oneof![
             2 => array.prop_map(|inner| format!("[{}]", inner.join(","))),

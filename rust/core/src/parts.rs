@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use crate::error::Problem;
 use crate::format::{Layout, Node, RuleKind};
-use crate::value::Value;
+use crate::value::{Key, Value};
 
 /// One compared part of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,10 +136,10 @@ pub(crate) fn places<'a>(
         return Err(Problem::NotAnObject);
     }
     for group in &layout.needs {
-        let there = |(key, value): (Cow<[u8]>, Value)| {
-            !value.is_null() && group.iter().any(|needed| needed.as_bytes() == &*key)
+        let there = |(key, value): (Key, usize)| {
+            !object.at(value).is_null() && group.iter().any(|needed| key.is(needed))
         };
-        if !object.members().any(there) {
+        if !object.keys().any(there) {
             return Err(Problem::MissingField {
                 field: group.join("` or `"),
             });
@@ -158,10 +158,10 @@ pub(crate) fn places<'a>(
     }
     walk.members(object, &layout.root, None, &Trail::Root)?;
     for (field, role) in &layout.also {
-        let named = |(key, _): &(Cow<[u8]>, Value)| &**key == field.as_bytes();
-        if let Some((_, value)) = object.members().filter(named).last() {
+        let named = |(key, _): &(Key, usize)| key.is(field);
+        if let Some((_, value)) = object.keys().filter(named).last() {
             walk.leaf(
-                value,
+                object.at(value),
                 RuleKind::Content,
                 &Role::Known(role),
                 &Trail::Key(&Trail::Root, field),
@@ -202,6 +202,8 @@ impl Trail<'_> {
 
 /// Keys that one object may have in a layout without memory of their own.
 const FEW: usize = 8;
+/// Keys of one object that are compared two by two.
+const SMALL: usize = 12;
 
 struct Walk<'l, F> {
     layout: &'l Layout,
@@ -254,28 +256,32 @@ impl<'a, 'l, F: FnMut(Place<'a, '_>)> Walk<'l, F> {
         role: Option<&Role>,
         trail: &Trail,
     ) -> Result<(), Problem> {
-        let (mut few, mut many) = ([None; FEW], Vec::new());
+        // Nodes of values; 0, where the object itself stands, is none.
+        let (mut few, mut many) = ([0; FEW], Vec::new());
         let found = few.get_mut(..node.keys.len()).unwrap_or_else(|| {
-            many.resize(node.keys.len(), None);
+            many.resize(node.keys.len(), 0);
             &mut many
         });
-        let mut named: Option<Value> = None;
-        for (key, value) in object.members() {
-            let is_key = |known: &String| known.as_bytes() == &*key;
-            if let Some(at) = node.keys.iter().position(|(known, _)| is_key(known)) {
-                self.duplicate_keys += u64::from(found[at].replace(value).is_some());
+        let mut named = 0;
+        for (key, value) in object.keys() {
+            if let Some(at) = node.keys.iter().position(|(known, _)| key.is(known)) {
+                self.duplicate_keys += u64::from(found[at] != 0);
+                found[at] = value;
             }
-            if node.role_key.as_ref().is_some_and(is_key) {
-                self.duplicate_keys += u64::from(named.replace(value).is_some());
+            if node.role_key.as_ref().is_some_and(|known| key.is(known)) {
+                self.duplicate_keys += u64::from(named != 0);
+                named = value;
             }
         }
+        let named = (named != 0).then(|| object.at(named));
         let own = match &node.role_key {
             Some(key) => Some(self.role(named, &Trail::Key(trail, key))?),
             None => None,
         };
         for ((key, child), value) in node.keys.iter().zip(found) {
-            if let Some(value) = *value {
-                self.node(value, child, own.as_ref().or(role), &Trail::Key(trail, key))?;
+            if *value != 0 {
+                let (value, role) = (object.at(*value), own.as_ref().or(role));
+                self.node(value, child, role, &Trail::Key(trail, key))?;
             }
         }
         Ok(())
@@ -366,16 +372,15 @@ impl<'a, 'l, F: FnMut(Place<'a, '_>)> Walk<'l, F> {
 
     fn every_string(&mut self, value: Value<'a>, role: &Role) {
         if value.is_object() {
-            let members: Vec<_> = value.members().collect();
-            let last: HashMap<&[u8], usize> = members
-                .iter()
-                .enumerate()
-                .map(|(at, (key, _))| (&**key, at))
-                .collect();
-            self.duplicate_keys += (members.len() - last.len()) as u64;
-            for (at, (key, value)) in members.iter().enumerate() {
-                if last[&**key] == at {
-                    self.every_string(*value, role);
+            if value.keys().nth(SMALL).is_some() {
+                return self.large_object(value, role);
+            }
+            let mut later = value.keys();
+            while let Some((key, member)) = later.next() {
+                if later.clone().any(|(other, _)| other.equals(key)) {
+                    self.duplicate_keys += 1;
+                } else {
+                    self.every_string(value.at(member), role);
                 }
             }
         } else if value.is_array() {
@@ -384,6 +389,18 @@ impl<'a, 'l, F: FnMut(Place<'a, '_>)> Walk<'l, F> {
                 .for_each(|element| self.every_string(element, role));
         } else if value.is_string() {
             self.scalar(value, role);
+        }
+    }
+
+    /// The same of an object with so many keys that they are not compared two by two.
+    fn large_object(&mut self, object: Value<'a>, role: &Role) {
+        let members: Vec<_> = object.keys().map(|(key, at)| (key.text(), at)).collect();
+        let last: HashMap<&[u8], usize> = members.iter().map(|(key, at)| (&**key, *at)).collect();
+        self.duplicate_keys += (members.len() - last.len()) as u64;
+        for (key, at) in &members {
+            if last[&**key] == *at {
+                self.every_string(object.at(*at), role);
+            }
         }
     }
 }

@@ -86,6 +86,26 @@ impl<'a> Value<'a> {
         })
     }
 
+    /// The keys of an object, in order, and the nodes of its values, for [`Value::at`].
+    pub(crate) fn keys(self) -> impl Iterator<Item = (Key<'a>, usize)> + Clone {
+        let nodes = if self.is_object() { self.nodes } else { &[] };
+        let mut at = 1;
+        std::iter::from_fn(move || {
+            let node = nodes.get(at)?;
+            let bytes = self.bytes;
+            let value = at + 1;
+            at = value + nodes.get(value)?.nodes;
+            Some((Key { bytes, node }, value))
+        })
+    }
+
+    /// The value of a member, by its node.
+    pub(crate) fn at(self, node: usize) -> Self {
+        let nodes = &self.nodes[node..];
+        let nodes = &nodes[..nodes[0].nodes];
+        Self { nodes, ..self }
+    }
+
     /// The elements of an array, in order; nothing for any other value.
     pub fn elements(self) -> impl Iterator<Item = Value<'a>> {
         let mut rest = self.inside(self.is_array());
@@ -102,6 +122,35 @@ impl<'a> Value<'a> {
         let (nodes, after) = rest.split_at(rest.first()?.nodes);
         *rest = after;
         Some(Self { nodes, ..self })
+    }
+}
+
+/// A key of an object.
+#[derive(Clone, Copy)]
+pub(crate) struct Key<'a> {
+    bytes: &'a [u8],
+    node: &'a Node,
+}
+
+impl<'a> Key<'a> {
+    pub(crate) fn text(self) -> Cow<'a, [u8]> {
+        text_at(self.bytes, self.node)
+    }
+
+    /// Is its text this one?
+    #[inline]
+    pub(crate) fn is(self, text: &str) -> bool {
+        if self.node.is_escaped {
+            *self.text() == *text.as_bytes()
+        } else {
+            self.bytes[self.node.start + 1..self.node.end - 1] == *text.as_bytes()
+        }
+    }
+
+    /// Do two keys have the same text?
+    #[inline]
+    pub(crate) fn equals(self, other: Self) -> bool {
+        self.text() == other.text()
     }
 }
 
