@@ -4,7 +4,7 @@
 //! What it returns is a [`Value`], whose methods trust the bytes.
 //!
 //! Bytes are looked at twice: for their encoding, and for their structure. Inside strings the second look
-//! goes from mark to mark ([`marks`]), 64 bytes at a time.
+//! goes from mark to mark ([`marks`]), which are found for many bytes at a time.
 
 use std::fmt::Write as _;
 
@@ -97,8 +97,10 @@ pub(crate) fn quoted(text: &str) -> String {
     json
 }
 
-/// Bytes whose marks are found at a time: one bit each.
+/// Bytes whose marks stand in one word.
 const BLOCK: usize = u64::BITS as usize;
+/// Blocks whose marks are found at a time.
+const WINDOW: usize = 16;
 
 /// The place of each byte of a block among its eight neighbours.
 const BITS: [u8; BLOCK] = {
@@ -111,8 +113,23 @@ const BITS: [u8; BLOCK] = {
     bits
 };
 
+/// The marks of the first blocks of these bytes, as far as there are any.
+#[inline(never)] // by themselves its loops become vector instructions
+fn find_marks(bytes: &[u8], found: &mut [u64; WINDOW]) {
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    let mut found = found.iter_mut();
+    for (block, marked) in blocks.iter().zip(found.by_ref()) {
+        *marked = marks(block);
+    }
+    if let Some(marked) = found.next() {
+        let mut filled = [b' '; BLOCK];
+        filled[..rest.len()].copy_from_slice(rest);
+        *marked = marks(&filled);
+    }
+}
+
 /// A bit for each byte that does not mean itself in a string: quote, backslash, control character.
-#[inline(never)] // by itself its loops become vector instructions
+#[inline]
 fn marks(block: &[u8; BLOCK]) -> u64 {
     let mut flags = [0; BLOCK];
     for ((flag, &byte), &bit) in flags.iter_mut().zip(block).zip(&BITS) {
@@ -134,9 +151,9 @@ struct Wrong;
 struct Scan<'a, R> {
     bytes: &'a [u8],
     record: R,
-    /// The block whose marks are known.
-    block: usize,
-    marks: u64,
+    /// The blocks whose marks are known.
+    window: usize,
+    marks: [u64; WINDOW],
     problem: Option<Problem>,
 }
 
@@ -146,8 +163,8 @@ impl<R: Record> Scan<'_, R> {
         let mut scan = Scan {
             bytes,
             record,
-            block: usize::MAX,
-            marks: 0,
+            window: usize::MAX,
+            marks: [0; WINDOW],
             problem: None,
         };
         let end = scan.value(start, 0);
@@ -263,32 +280,25 @@ impl<R: Record> Scan<'_, R> {
     #[inline]
     fn next_mark(&mut self, at: usize) -> usize {
         let mut block = at / BLOCK;
-        if block != self.block {
-            self.find_marks(block);
-        }
-        let mut marks = self.marks & (u64::MAX << (at % BLOCK));
+        let mut marks = self.marks_of(block) & (u64::MAX << (at % BLOCK));
         while marks == 0 {
             block += 1;
             if block > self.bytes.len() / BLOCK {
                 return self.bytes.len();
             }
-            self.find_marks(block);
-            marks = self.marks;
+            marks = self.marks_of(block);
         }
         block * BLOCK + marks.trailing_zeros() as usize
     }
 
     #[inline]
-    fn find_marks(&mut self, block: usize) {
-        let rest = self.bytes.get(block * BLOCK..).unwrap_or_default();
-        self.block = block;
-        self.marks = if let Some(whole) = rest.first_chunk() {
-            marks(whole)
-        } else {
-            let mut filled = [b' '; BLOCK];
-            filled[..rest.len()].copy_from_slice(rest);
-            marks(&filled)
-        };
+    fn marks_of(&mut self, block: usize) -> u64 {
+        if block / WINDOW != self.window {
+            self.window = block / WINDOW;
+            let rest = self.bytes.get(self.window * (WINDOW * BLOCK)..);
+            find_marks(rest.unwrap_or_default(), &mut self.marks);
+        }
+        self.marks[block % WINDOW]
     }
 
     #[inline]

@@ -86,29 +86,27 @@ impl<'a> Parts<'a> {
 /// Where one part stands.
 pub(crate) struct Place<'a, 'r> {
     pub value: Value<'a>,
-    pub role: &'r Role<'r>,
+    pub role: Role<'r>,
     pub opaque: bool,
 }
 
-/// A role that the layout knows, or the word that stands in the row.
-#[derive(Clone)]
+/// Who speaks: a role of the layout, or the string in the row that names it.
+#[derive(Clone, Copy)]
 pub(crate) enum Role<'r> {
     Known(&'r Arc<str>),
-    Said(Cow<'r, str>),
+    Named(Value<'r>, &'r Layout),
 }
 
 impl Role<'_> {
-    fn name(&self) -> &str {
-        match self {
-            Role::Known(role) => role,
-            Role::Said(word) => word,
-        }
-    }
-
-    pub(crate) fn share(&self) -> Arc<str> {
+    pub(crate) fn share(self) -> Arc<str> {
         match self {
             Role::Known(role) => Arc::clone(role),
-            Role::Said(word) => Arc::from(&**word),
+            Role::Named(word, layout) => {
+                let word = word.text().unwrap_or_default();
+                let word = String::from_utf8_lossy(&word);
+                let known = layout.roles.get(&*word);
+                known.map_or_else(|| Arc::from(&*word), Arc::clone)
+            }
         }
     }
 }
@@ -154,7 +152,7 @@ pub(crate) fn places<'a>(
     if let Some(role) = &layout.everywhere
         && selection.holds(role)
     {
-        walk.every_string(object, &Role::Known(role));
+        walk.every_string(object, Role::Known(role));
     }
     walk.members(object, &layout.root, None, &Trail::Root)?;
     for (field, role) in &layout.also {
@@ -163,7 +161,7 @@ pub(crate) fn places<'a>(
             walk.leaf(
                 object.at(value),
                 RuleKind::Content,
-                &Role::Known(role),
+                Role::Known(role),
                 &Trail::Key(&Trail::Root, field),
             )?;
         }
@@ -217,7 +215,7 @@ impl<'a, 'l, F: FnMut(Place<'a, '_>)> Walk<'l, F> {
         &mut self,
         value: Value<'a>,
         node: &Node,
-        role: Option<&Role>,
+        role: Option<Role>,
         trail: &Trail,
     ) -> Result<(), Problem> {
         if value.is_null() {
@@ -239,7 +237,7 @@ impl<'a, 'l, F: FnMut(Place<'a, '_>)> Walk<'l, F> {
             return self.members(value, node, role, trail);
         }
         match &node.leaf {
-            Some((kind, Some(own))) => self.leaf(value, *kind, &Role::Known(own), trail),
+            Some((kind, Some(own))) => self.leaf(value, *kind, Role::Known(own), trail),
             Some((kind, None)) => {
                 let role = role.expect("a leaf without a role stands in an object that names one");
                 self.leaf(value, *kind, role, trail)
@@ -253,7 +251,7 @@ impl<'a, 'l, F: FnMut(Place<'a, '_>)> Walk<'l, F> {
         &mut self,
         object: Value<'a>,
         node: &Node,
-        role: Option<&Role>,
+        role: Option<Role>,
         trail: &Trail,
     ) -> Result<(), Problem> {
         // Nodes of values; 0, where the object itself stands, is none.
@@ -280,7 +278,7 @@ impl<'a, 'l, F: FnMut(Place<'a, '_>)> Walk<'l, F> {
         };
         for ((key, child), value) in node.keys.iter().zip(found) {
             if *value != 0 {
-                let (value, role) = (object.at(*value), own.as_ref().or(role));
+                let (value, role) = (object.at(*value), own.or(role));
                 self.node(value, child, role, &Trail::Key(trail, key))?;
             }
         }
@@ -295,26 +293,23 @@ impl<'a, 'l, F: FnMut(Place<'a, '_>)> Walk<'l, F> {
         let named = named.ok_or_else(|| Problem::MissingField {
             field: trail.path(),
         })?;
-        let word = named.text().ok_or_else(|| trail.wrong("a string"))?;
-        let word = match word {
-            Cow::Borrowed(word) => String::from_utf8_lossy(word),
-            Cow::Owned(word) => String::from_utf8_lossy(&word).into_owned().into(),
-        };
-        let known = self.layout.roles.get(&*word);
-        Ok(known.map_or(Role::Said(word), Role::Known))
+        if !named.is_string() {
+            return Err(trail.wrong("a string"));
+        }
+        Ok(Role::Named(named, self.layout))
     }
 
     fn leaf(
         &mut self,
         value: Value<'a>,
         kind: RuleKind,
-        role: &Role,
+        role: Role,
         trail: &Trail,
     ) -> Result<(), Problem> {
         if kind == RuleKind::Text && !value.is_string() {
             return Err(trail.wrong("a string"));
         }
-        if !self.selection.holds(role.name()) {
+        if !self.selection.on.is_empty() && !self.selection.holds(&role.share()) {
             return Ok(());
         }
         match kind {
@@ -331,7 +326,7 @@ impl<'a, 'l, F: FnMut(Place<'a, '_>)> Walk<'l, F> {
     }
 
     /// One element of a multi-part content.
-    fn block(&mut self, block: Value<'a>, role: &Role) {
+    fn block(&mut self, block: Value<'a>, role: Role) {
         let mut of_type = None;
         let mut said = None;
         for (key, value) in block.members() {
@@ -348,7 +343,7 @@ impl<'a, 'l, F: FnMut(Place<'a, '_>)> Walk<'l, F> {
     }
 
     /// A string is text, null is nothing, anything else is opaque.
-    fn scalar(&mut self, value: Value<'a>, role: &Role) {
+    fn scalar(&mut self, value: Value<'a>, role: Role) {
         if value.is_string() {
             let opaque = false;
             (self.found)(Place {
@@ -361,7 +356,7 @@ impl<'a, 'l, F: FnMut(Place<'a, '_>)> Walk<'l, F> {
         }
     }
 
-    fn opaque(&mut self, value: Value<'a>, role: &Role) {
+    fn opaque(&mut self, value: Value<'a>, role: Role) {
         let opaque = true;
         (self.found)(Place {
             value,
@@ -370,7 +365,7 @@ impl<'a, 'l, F: FnMut(Place<'a, '_>)> Walk<'l, F> {
         });
     }
 
-    fn every_string(&mut self, value: Value<'a>, role: &Role) {
+    fn every_string(&mut self, value: Value<'a>, role: Role) {
         if value.is_object() {
             if value.keys().nth(SMALL).is_some() {
                 return self.large_object(value, role);
@@ -393,7 +388,7 @@ impl<'a, 'l, F: FnMut(Place<'a, '_>)> Walk<'l, F> {
     }
 
     /// The same of an object with so many keys that they are not compared two by two.
-    fn large_object(&mut self, object: Value<'a>, role: &Role) {
+    fn large_object(&mut self, object: Value<'a>, role: Role) {
         let members: Vec<_> = object.keys().map(|(key, at)| (key.text(), at)).collect();
         let last: HashMap<&[u8], usize> = members.iter().map(|(key, at)| (&**key, *at)).collect();
         self.duplicate_keys += (members.len() - last.len()) as u64;
