@@ -335,3 +335,82 @@ fn end(step: &str, action: &str, reason: &str, line: &mut Vec<u8>) {
 fn push(line: &mut Vec<u8>, text: std::fmt::Arguments) {
     line.write_fmt(text).expect("writing to memory succeeds");
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use proptest::prelude::*;
+    use xxhash_rust::xxh3::xxh3_128;
+
+    use super::*;
+    use crate::corpus::Reading;
+    use crate::format::Format;
+    use crate::later::Span;
+
+    fn inputs() -> impl Strategy<Value = Vec<String>> {
+        let line = prop::sample::select(vec!["{}", "{\"a\":1}\r", "", " ", "\r", "x", "\u{e9} "]);
+        let file = (prop::collection::vec(line, 1..30), any::<bool>());
+        let file =
+            file.prop_map(|(lines, is_ended)| lines.join("\n") + if is_ended { "\n" } else { "" });
+        let array = Just("[{\"a\":\n1},\n{},{}]".to_owned());
+        prop::collection::vec(prop_oneof![4 => file, 1 => array], 1..4)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn rows_are_copied_as_if_one_by_one(
+            files in inputs(),
+            picks in prop::collection::vec((any::<prop::sample::Index>(), 1..20_usize), 0..8),
+            rewritten in prop::collection::vec(any::<prop::sample::Index>(), 0..3),
+            most in 0..40_usize,
+        ) {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let paths: Vec<PathBuf> = (0..files.len())
+                .map(|at| folder.path().join(format!("{at}.json")))
+                .collect();
+            for (path, file) in paths.iter().zip(&files) {
+                fs::write(path, file).expect("written");
+            }
+            let (record, watch) = (Format { name: "record".into(), ..Format::default() }, Watch::default());
+            let opened = Corpus::open(&paths, &[record], &Reading::default(), folder.path(), &watch);
+            let corpus = opened.expect("opened");
+            let all = corpus.rows.len();
+            prop_assume!(all > 0);
+            let spool = folder.path().join("spool");
+            fs::write(&spool, "{\"new\":1}\n").expect("written");
+            let span = Span { start: 0, bytes: 9 };
+            let rewritten: Vec<_> = rewritten.iter().map(|row| (row.index(all), span)).collect();
+            let corpus = corpus.later(&spool, &rewritten, &[]).expect("mapped");
+            let runs = picks.iter().map(|(row, count)| {
+                let first = row.index(all);
+                first..all.min(first + count)
+            });
+            let rows: Vec<usize> = runs.flatten().collect();
+            for original in [false, true] {
+                let line = |row: usize| if original {
+                    corpus.rows.original_line(row)
+                } else {
+                    corpus.rows.one_line(row)
+                };
+                let mut expected = Vec::new();
+                for &row in &rows {
+                    expected.extend_from_slice(&line(row));
+                    expected.push(b'\n');
+                }
+                let path = folder.path().join("copy");
+                let written = corpus.copy_rows(&rows, original, &path, &watch).expect("copied");
+                let copied = fs::read(&path).expect("read");
+                prop_assert_eq!(String::from_utf8_lossy(&copied), String::from_utf8_lossy(&expected));
+                prop_assert_eq!(written.hash, xxh3_128(&expected));
+                prop_assert_eq!((written.rows, written.bytes), (rows.len() as u64, expected.len() as u64));
+                if let Some((lines, count)) = corpus.rows.run(&rows, original, most) {
+                    let whole: Vec<_> = rows[..count].iter().map(|&row| line(row)).collect();
+                    prop_assert_eq!(lines, whole.join(&b'\n'));
+                }
+            }
+        }
+    }
+}
