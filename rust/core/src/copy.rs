@@ -357,6 +357,29 @@ mod tests {
         prop::collection::vec(prop_oneof![4 => file, 1 => array], 1..4)
     }
 
+    fn open(folder: &Path, files: &[String]) -> Corpus {
+        let path = |at: usize| folder.join(format!("{at}.json"));
+        let paths: Vec<PathBuf> = (0..files.len()).map(path).collect();
+        for (path, file) in paths.iter().zip(files) {
+            fs::write(path, file).expect("written");
+        }
+        let name = "record".into();
+        let record = Format {
+            name,
+            ..Format::default()
+        };
+        let (reading, watch) = (Reading::default(), Watch::default());
+        Corpus::open(&paths, &[record], &reading, folder, &watch).expect("opened")
+    }
+
+    #[test]
+    fn a_run_ends_with_its_file() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        // The second row begins where one would that follows the first in its file.
+        let corpus = open(folder.path(), &["{}".into(), "\n\n\n{}".into()]);
+        assert_eq!(corpus.rows.run(&[0, 1], false, 99), Some((&b"{}"[..], 1)));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
 
@@ -368,15 +391,7 @@ mod tests {
             most in 0..40_usize,
         ) {
             let folder = tempfile::tempdir().expect("a temporary folder");
-            let paths: Vec<PathBuf> = (0..files.len())
-                .map(|at| folder.path().join(format!("{at}.json")))
-                .collect();
-            for (path, file) in paths.iter().zip(&files) {
-                fs::write(path, file).expect("written");
-            }
-            let (record, watch) = (Format { name: "record".into(), ..Format::default() }, Watch::default());
-            let opened = Corpus::open(&paths, &[record], &Reading::default(), folder.path(), &watch);
-            let corpus = opened.expect("opened");
+            let (corpus, watch) = (open(folder.path(), &files), Watch::default());
             let all = corpus.rows.len();
             prop_assume!(all > 0);
             let spool = folder.path().join("spool");

@@ -19,6 +19,8 @@
 //! The same bytes and settings give the same decisions, for any number of threads and any memory.
 //! The crate prints nothing and has no global state.
 
+#[cfg(test)]
+mod agreement;
 mod bands;
 mod cache;
 mod candidates;

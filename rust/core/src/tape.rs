@@ -21,14 +21,15 @@ pub(crate) struct Node {
 #[derive(Debug, Default)]
 pub struct Tape(Vec<Node>);
 
-/// Nodes for which memory is kept from row to row.
-const KEPT: usize = 1 << 16;
+/// Nodes for which memory is kept from row to row: at least, and at most.
+const KEPT: [usize; 2] = [1 << 6, 1 << 16];
 
 impl Tape {
     /// Forget the last row.
     pub(crate) fn clear(&mut self) {
         self.0.clear();
-        self.0.shrink_to(KEPT);
+        self.0.reserve(KEPT[0]);
+        self.0.shrink_to(KEPT[1]);
     }
 
     pub(crate) fn nodes(&self) -> &[Node] {
