@@ -20,17 +20,17 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from curatekit.errors import ContractError, CurateError, DataError, StepError
 from curatekit.frames import (
-    At,
     Begin,
     Choose,
     Chosen,
     Done,
     Fit,
     Fitted,
+    Page,
     Raised,
     Ready,
     Response,
@@ -57,6 +57,8 @@ _BEGIN_SECONDS = 300.0
 """Longest time for a child to build its steps."""
 _TRIES = 3
 """Children of a crew that die while they build their steps before the run ends for it."""
+_LOOK_SECONDS = 0.25
+"""Longest time until the parent looks again which steps its children are at."""
 _PATIENCE_SECONDS = 10.0
 """Longest time for a child to close its steps."""
 
@@ -126,23 +128,34 @@ class _Member:
         environment = dict(os.environ) if is_one else os.environ | _ONE_THREAD
         inherited = [descriptor for _, descriptor, *_ in begin.files]
         inherited += [] if begin.spool is None else [begin.spool]
+        self._page, descriptor = Page.make()
         self.process = subprocess.Popen(
             [sys.executable, "-c", _CALL.format(path=sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
-            pass_fds=inherited,
+            pass_fds=[*inherited, descriptor],
             env=environment,
         )
+        os.close(descriptor)
         self.job: _Job | None = None
-        self.task = -1
-        self.since = time.monotonic()
         self.is_ready = False
         self._buffer = bytearray()
-        self.send(begin)
+        self.send(structs.replace(begin, page=descriptor))
+
+    @property
+    def task(self) -> int:
+        """The step that it is at; -1 for none."""
+        return self._page.read()[0]
+
+    def silent_seconds(self, limits: Sequence[float]) -> tuple[float, float]:
+        """Tell for how long it has been where it is, and for how long it may be there."""
+        task, since = self._page.read()
+        limit = limits[task] if task >= 0 else _BEGIN_SECONDS
+        return time.monotonic() - max(since, self._sent), limit
 
     def send(self, frame: Begin | Work | Fit | Choose | Stop) -> None:
-        self.since = time.monotonic()
+        self._sent = time.monotonic()
         assert self.process.stdin is not None  # noqa: S101 (it was asked for)
         with suppress(BrokenPipeError):  # it is dead, which its silence will tell
             left = memoryview(packed(frame))
@@ -272,21 +285,29 @@ class Crew:
             for frame in self._await_one(member, task):
                 if isinstance(frame, Raised):
                     raise self._error(_failure(frame))
-                if not isinstance(frame, At):
-                    return frame
+                return frame
 
     def _await_one(self, member: _Member, task: int = -1) -> list[Response]:
         """Wait for a child of which nothing but an answer is expected."""
-        limit = self._timeouts[task] if task >= 0 else _BEGIN_SECONDS
-        if not self._selector.select(max(0.0, member.since + limit - time.monotonic())):
-            member.end(kill=True)
-            raise self._error(Failure(task, f"took longer than {limit:g} seconds"))
+        while not self._selector.select(min(self._left(member), _LOOK_SECONDS)):
+            if self._left(member) == 0:
+                failure = Failure(max(task, member.task), self._too_long(member))
+                member.end(kill=True)
+                raise self._error(failure)
         frames = member.receive()
         if frames is None:
             raise self._error(Failure(max(task, member.task), member.end()))
         for frame in frames:
             self._note(member, frame)
         return frames
+
+    def _left(self, member: _Member) -> float:
+        """Tell for how many seconds a child may still be silent."""
+        silent, limit = member.silent_seconds(self._timeouts)
+        return max(0.0, limit - silent)
+
+    def _too_long(self, member: _Member) -> str:
+        return f"took longer than {member.silent_seconds(self._timeouts)[1]:g} seconds"
 
     def _new_member(self) -> _Member:
         member = _Member(self._begin, is_one=self._is_one)
@@ -300,15 +321,13 @@ class Crew:
         while jobs and (idle or len(self._members) < self._size):
             member = idle.pop() if idle else self._new_member()
             member.job = jobs.popleft()
-            member.task = -1
             if member.is_ready:
                 member.send(member.job[2])
 
     def _wait(self, again: deque[_Job]) -> None:
         """Wait until a child has something to say, or for too long."""
-        now = time.monotonic()
-        first = min(one.since + self._limit(one) for one in self._members if one.job)
-        for key, _ in self._selector.select(max(0.0, first - now)):
+        first = min(self._left(one) for one in self._members if one.job)
+        for key, _ in self._selector.select(min(first, _LOOK_SECONDS)):
             member = key.fileobj
             assert isinstance(member, _Member)  # noqa: S101 (nothing else is registered)
             frames = member.receive()
@@ -316,21 +335,14 @@ class Crew:
                 self._bury(member, None, again)
             for frame in frames or ():
                 self._take(member, frame, again)
-        now = time.monotonic()
         for member in [one for one in self._members if one.job]:
-            if member.since + self._limit(member) <= now:
-                self._bury(member, f"took longer than {self._limit(member):g} seconds", again)
-
-    def _limit(self, member: _Member) -> float:
-        """Tell how long a child may be silent."""
-        return self._timeouts[member.task] if member.task >= 0 else _BEGIN_SECONDS
+            if self._left(member) == 0:
+                self._bury(member, self._too_long(member), again)
 
     def _note(self, member: _Member, frame: Response) -> None:
         match frame:
-            case At(task=task):
-                member.task, member.since = task, time.monotonic()
             case Ready():
-                member.is_ready, member.task = True, -1
+                member.is_ready = True
             case Raised(data=data) if data is not None:
                 raise DataError(*data)
             case Raised() if not member.is_ready or frame.task < 0:
@@ -350,8 +362,8 @@ class Crew:
         """Do without a child that is dead, or that has to die."""
         self._selector.unregister(member)
         self._members.remove(member)
-        end = member.end(kill=why is not None)
-        failure = Failure(member.task, why or end)
+        task, end = member.task, member.end(kill=why is not None)
+        failure = Failure(task, why or end)
         if not member.is_ready and member.job is not None:
             self._unborn += 1
             if self._unborn == _TRIES:

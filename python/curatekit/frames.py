@@ -5,6 +5,11 @@ A frame is its length, eight bytes, and then itself as MessagePack.
 
 from __future__ import annotations
 
+import mmap
+import os
+import struct
+import tempfile
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +62,8 @@ class Begin(Struct, frozen=True, kw_only=True, tag="begin"):
 
     files: tuple[tuple[str, int, str, str], ...]
     spool: int | None
+    page: int = -1
+    """Descriptor of the `Page` that the child notes its place in."""
     formats: tuple[Format, ...]
     field: str | None
     plugins: tuple[str, ...]
@@ -94,12 +101,6 @@ class Stop(Struct, frozen=True, tag="stop"):
 
 class Ready(Struct, frozen=True, tag="ready"):
     """The steps are built."""
-
-
-class At(Struct, frozen=True, tag="at"):
-    """A step of the batch in hand begins."""
-
-    task: int
 
 
 class Raised(Struct, frozen=True, tag="raised", kw_only=True):
@@ -153,7 +154,7 @@ class Chosen(Struct, frozen=True, tag="chosen"):
 
 
 Request = Begin | Work | Fit | Choose | Stop
-Response = Ready | At | Raised | Done | Fitted | Chosen
+Response = Ready | Raised | Done | Fitted | Chosen
 
 _HEADER = 8
 
@@ -162,6 +163,38 @@ def packed(frame: Request | Response) -> bytes:
     """Give the bytes of a frame: its length, and then itself."""
     body = msgspec.msgpack.encode(frame)
     return len(body).to_bytes(_HEADER, "little") + body
+
+
+class Page:
+    """Where a child is: a few bytes that it and its parent have both mapped.
+
+    So the parent knows which step a child works at, and since when, though the child is busy, and
+    though it dies; and telling it costs the child nothing.
+    """
+
+    _FORMAT = struct.Struct("<qd")
+
+    def __init__(self, descriptor: int) -> None:
+        self._bytes = mmap.mmap(descriptor, self._FORMAT.size)
+
+    @classmethod
+    def make(cls) -> tuple[Page, int]:
+        """Make one, with a descriptor for the child."""
+        with tempfile.TemporaryFile() as file:
+            file.write(bytes(cls._FORMAT.size))
+            file.flush()
+            page = cls(file.fileno())
+            page.note(-1)
+            return page, os.dup(file.fileno())
+
+    def note(self, task: int) -> None:
+        """Note that a step begins now; -1 is none."""
+        self._FORMAT.pack_into(self._bytes, 0, task, time.monotonic())
+
+    def read(self) -> tuple[int, float]:
+        """Tell the step, and since when."""
+        task, since = self._FORMAT.unpack_from(self._bytes)
+        return int(task), float(since)
 
 
 def frame_in(buffer: bytearray) -> bytes | None:

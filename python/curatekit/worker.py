@@ -26,13 +26,13 @@ import numpy as np
 from curatekit import _native, built_in
 from curatekit.errors import ContractError, CurateError, DataError
 from curatekit.frames import (
-    At,
     Begin,
     Choose,
     Chosen,
     Done,
     Fit,
     Fitted,
+    Page,
     Raised,
     Ready,
     Request,
@@ -89,47 +89,56 @@ class Survivors(Rows):
 
 
 class _Parent:
-    """The other side; remembers which step it was told of last, -1 for none."""
+    """The other side."""
 
     def __init__(self, to: BinaryIO) -> None:
         self._to = to
-        self.task = -1
+        self.page: Page | None = None
+        self._task = -1
 
     def say(self, frame: Response) -> None:
-        self.task = frame.task if isinstance(frame, At) else -1
         self._to.write(packed(frame))
         self._to.flush()
 
+    def at(self, task: int) -> None:
+        """Note that a step begins; -1 is none."""
+        self._task = task
+        if self.page is not None:
+            self.page.note(task)
+
     def tell(self, error: BaseException) -> None:
-        self.say(_raised(error, self.task))
+        self.say(_raised(error, self._task))
 
 
 class _Child:
     def __init__(self, parent: _Parent, begin: Begin) -> None:
-        self._say = parent.say
+        parent.page = Page(begin.page)
+        self._at = parent.at
         self._files = _native.Files(begin.files, begin.spool, begin.formats, begin.field)
         self._tasks = begin.tasks
         plugins = load([Path(file) for file in begin.plugins])
         context = Context(is_dry=begin.is_dry, backends=plugins.backends)
         self._steps: list[Step] = []
         for at, task in enumerate(begin.tasks):
-            self._say(At(at))
+            self._at(at)
             step = _built(task, plugins, begin.fitted.get(at))
             step.open(context)
             self._steps.append(step)
-        self._say(Ready())
+        self._at(-1)
+        parent.say(Ready())
 
     def answer(self, request: Work | Fit | Choose) -> Response:
+        self._at(-1)
         match request:
             case Work():
                 return self._work(request)
             case Fit(task=task):
-                self._say(At(task))
+                self._at(task)
                 survivors = Survivors(self._files, request.rows, request.whereabouts)
                 self._steps[task].fit(survivors)
                 return Fitted(pickle.dumps(self._steps[task]))
             case Choose(columns=columns):
-                self._say(At(0))
+                self._at(0)
                 given = {name: column.array() for name, column in columns.items()}
                 step = self._steps[0]
                 assert isinstance(step, Selector)  # noqa: S101 (the parent asks no other)
@@ -146,7 +155,7 @@ class _Child:
             if not len(pass_.batch):
                 pass_.said.append(Said())
                 continue
-            self._say(At(at))
+            self._at(at)
             began = time.perf_counter()
             said = pass_.through(step, task)
             said.seconds = time.perf_counter() - began
