@@ -23,6 +23,7 @@ __all__ = [
     "Files",
     "__version__",
     "decide",
+    "end_with_parent",
     "guard_maps",
     "parts",
 ]
@@ -552,4 +553,11 @@ def guard_maps() -> None:
     Installs a SIGBUS handler that puts a page of zeros where the file ended; the run then finds
     that its input changed and fails with `DataError`. For programs of our own only: a handler
     belongs to the whole process.
+    """
+
+def end_with_parent() -> None:
+    """Have this process killed when its parent ends, on Linux; elsewhere nothing happens.
+
+    Raises:
+        OSError: The system will not.
     """

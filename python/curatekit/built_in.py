@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from decimal import Decimal
+from math import isnan
 from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
-from curatekit.settings import KEEP, LIMITS, Alike, Numbers, Recall
+from curatekit.settings import KEEP, LIMITS, Alike, Numbers, Recall, Settings, parse_threshold
 from curatekit.steps import Filter, Options, Selector, Step, Verdicts
 
 if TYPE_CHECKING:
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 
     from curatekit.records import Batch
 
+_DIGITS = 4000
+"""Python reads no integer that is longer than some more."""
 _GOLDEN = 0x9E3779B97F4A7C15
 """2⁶⁴ divided by the golden ratio: what splitmix64 counts by."""
 
@@ -40,6 +45,14 @@ class NearDedup(ExactDedup):
     numbers: Annotated[Numbers | None, Meta(description="What different numbers do.")] = None
     recall: Annotated[Recall | None, Meta(description="How pairs are looked for.")] = None
     seed: Annotated[int, Meta(ge=0, description="Of the signatures.")] = 0
+
+    def __post_init__(self) -> None:
+        """Check what a range cannot say.
+
+        Raises:
+            ValueError: The threshold has more than three decimals, or the seed more than 64 bits.
+        """
+        Settings(threshold_millis=parse_threshold(self.threshold), seed=self.seed)
 
 
 class SampleOptions(Options):
@@ -76,7 +89,8 @@ class Sample(Selector):
 
         rows = columns["row"]
         count, share = self.options.count, self.options.share
-        size = int(len(rows) * share) if share is not None else min(count or 0, len(rows))
+        exact = Decimal(str(share or 0)) * len(rows)  # 0.29 of 100 is 29
+        size = int(exact) if share is not None else min(count or 0, len(rows))
         seed = np.uint64(self.options.seed * _GOLDEN % 2**64)
         mixed = (rows.astype(np.uint64) + np.uint64(1)) * np.uint64(_GOLDEN) ^ seed
         for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
@@ -155,6 +169,8 @@ class KeepIfOptions(Options):
             raise ValueError("one of `column` and `field` says what is looked at")
         if self.at_least is None and self.at_most is None and self.one_of is None:
             raise ValueError("nothing is asked: there is no `at_least`, `at_most` or `one_of`")
+        if any(limit is not None and isnan(limit) for limit in (self.at_least, self.at_most)):
+            raise ValueError("a limit is a number, not `nan`")
 
 
 class KeepIf(Filter):
@@ -180,8 +196,9 @@ class KeepIf(Filter):
     def _values(self, batch: Batch) -> list[object]:
         if self.options.column is not None:
             values: list[object] = batch.column(self.options.column).tolist()
-            return [None if value != value else value for value in values]  # noqa: PLR0124 (NaN)
-        return [record.object.get(self.options.field or "") for record in batch]
+            return [None if value != value else _meant(value) for value in values]  # noqa: PLR0124 (NaN)
+        name = self.options.field
+        return [json.loads(record.line, parse_int=_integer).get(name) for record in batch]
 
     def _code(self, value: object) -> int:
         if value is None:
@@ -194,9 +211,24 @@ class KeepIf(Filter):
                 return 2
             if most is not None and value > most:
                 return 3
-        if one_of is None or any(type(value) is type(one) and value == one for one in one_of):
+        if one_of is None or any(_is_same(value, one) for one in one_of):
             return 0
         return 4
+
+
+def _meant(value: object) -> object:
+    """Take a score, a float32, for the number that was meant: 0.1, and not 0.10000000149."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+def _integer(digits: str) -> int | float:
+    """Read an integer, however long."""
+    return int(digits) if len(digits) <= _DIGITS else float(digits)
+
+
+def _is_same(value: object, other: object) -> bool:
+    """Compare two values as JSON does: true is not 1, and 1 is 1.0."""
+    return isinstance(value, bool) == isinstance(other, bool) and value == other
 
 
 DEDUP: Mapping[str, type[Options]] = {"exact-dedup": ExactDedup, "near-dedup": NearDedup}

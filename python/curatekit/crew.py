@@ -34,6 +34,7 @@ from curatekit.frames import (
     Raised,
     Ready,
     Response,
+    Said,
     Stop,
     Work,
     frame_in,
@@ -51,12 +52,16 @@ _CALL = "import sys; sys.path[:] = {path!r}; from curatekit.worker import main; 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """What keeps numerical libraries from threads of their own: there are other children to do the
 work, and sums may depend on how many threads add them up."""
+_SAME = {"PYTHONHASHSEED": "0"}
+"""What makes a step that goes through a set do so in the same order each time."""
 _AHEAD = 4
 """Batches a child that may be answered before the first that is not."""
 _BEGIN_SECONDS = 300.0
 """Longest time for a child to build its steps."""
 _TRIES = 3
 """Children of a crew that die while they build their steps before the run ends for it."""
+_GRACE_SECONDS = 1.0
+"""Longest time for a child that says nothing more to end by itself."""
 _LOOK_SECONDS = 0.25
 """Longest time until the parent looks again which steps its children are at."""
 _PATIENCE_SECONDS = 10.0
@@ -71,6 +76,8 @@ class Failure(Struct, frozen=True):
     trace: str = ""
     hint: str | None = None
     contract: tuple[str, str, str, str] | None = None
+    said: Sequence[Said] = ()
+    """What the steps before it said."""
 
     def error(self, author: Author, place: str | None = None) -> ContractError | StepError:
         """Make the error that ends a run for it."""
@@ -115,6 +122,7 @@ def _row_of(work: Work, at: int, rows: int) -> Work:
         name: type(column).of(column.array()[at : at + 1]) for name, column in work.columns.items()
     }
     return Work(
+        number=work.number + at,
         rows=work.rows[at * 8 : at * 8 + 8],
         whereabouts=work.whereabouts[at * width : (at + 1) * width],
         columns=columns,
@@ -125,7 +133,7 @@ class _Member:
     """One child."""
 
     def __init__(self, begin: Begin, *, is_one: bool) -> None:
-        environment = dict(os.environ) if is_one else os.environ | _ONE_THREAD
+        environment = os.environ | _SAME | ({} if is_one else _ONE_THREAD)
         inherited = [descriptor for _, descriptor, *_ in begin.files]
         inherited += [] if begin.spool is None else [begin.spool]
         self._page, descriptor = Page.make()
@@ -136,6 +144,7 @@ class _Member:
             bufsize=0,
             pass_fds=[*inherited, descriptor],
             env=environment,
+            process_group=0,  # so that what a step starts can be ended with it
         )
         os.close(descriptor)
         self.job: _Job | None = None
@@ -179,15 +188,25 @@ class _Member:
 
     def end(self, *, kill: bool = False) -> str:
         """Wait for it, and tell how it ended."""
-        if kill:
+        try:
+            code = self.process.wait(0 if kill else _GRACE_SECONDS)
+        except subprocess.TimeoutExpired:  # it has closed its pipe and goes on
             self.process.kill()
-        code = self.process.wait()
+            code = self.process.wait()
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 pipe.close()
-        if code < 0:
-            return f"its process was killed by {signal.Signals(-code).name}"
+        return _told(code)
+
+
+def _told(code: int) -> str:
+    """Say how a process ended."""
+    if code >= 0:
         return f"its process ended with exit code {code}"
+    names = {one.value: one.name for one in signal.Signals}
+    return f"its process was killed by {names.get(-code, f'signal {-code}')}"
 
 
 _DECODER: msgspec.msgpack.Decoder[Response] = msgspec.msgpack.Decoder(Response)
@@ -310,7 +329,10 @@ class Crew:
         return f"took longer than {member.silent_seconds(self._timeouts)[1]:g} seconds"
 
     def _new_member(self) -> _Member:
-        member = _Member(self._begin, is_one=self._is_one)
+        try:
+            member = _Member(self._begin, is_one=self._is_one)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, "a process for steps") from None
         self._members.append(member)
         self._selector.register(member, selectors.EVENT_READ)
         return member
@@ -330,7 +352,11 @@ class Crew:
         for key, _ in self._selector.select(min(first, _LOOK_SECONDS)):
             member = key.fileobj
             assert isinstance(member, _Member)  # noqa: S101 (nothing else is registered)
-            frames = member.receive()
+            try:
+                frames = member.receive()
+            except msgspec.DecodeError:
+                self._bury(member, "wrote where only its answers go", again)
+                continue
             if frames is None:
                 self._bury(member, None, again)
             for frame in frames or ():
@@ -353,8 +379,10 @@ class Crew:
         match frame:
             case Ready() if member.job is not None:
                 member.send(member.job[2])
-            case Done() | Raised():
-                assert member.job is not None  # noqa: S101 (it was asked something)
+            case Done(number=number) | Raised(number=number):
+                if member.job is None or member.job[2].number != number:
+                    self._bury(member, "answered what it was not asked", again)
+                    return
                 job, member.job = member.job, None
                 _settle(job, frame if isinstance(frame, Done) else _failure(frame), again)
 
@@ -381,7 +409,7 @@ class Crew:
 
 
 def _failure(frame: Raised) -> Failure:
-    return Failure(frame.task, frame.message, frame.trace, frame.hint, frame.contract)
+    return Failure(frame.task, frame.message, frame.trace, frame.hint, frame.contract, frame.said)
 
 
 def _settle(job: _Job, outcome: Done | Failure, again: deque[_Job]) -> None:

@@ -18,14 +18,15 @@ import numpy as np
 from msgspec import structs, to_builtins
 
 from curatekit import _native
-from curatekit.brakes import check_step
+from curatekit.brakes import BrakeError, check_step
 from curatekit.built_in import DEDUP, STEPS, ExactDedup, NearDedup, SortBy
 from curatekit.crew import Crew
+from curatekit.errors import CurateError
 from curatekit.fates import LIVE, REMOVED, UNDECIDED, Event, Fates
 from curatekit.frames import Choose, Column
 from curatekit.gauge import Gauge, cores
 from curatekit.inputs import expand
-from curatekit.output import FIGURES, places, staged, write
+from curatekit.output import FIGURES, KEPT, places, staged, write
 from curatekit.publish import publish
 from curatekit.recipe import Recipe
 from curatekit.recipe_report import RecipeReport
@@ -36,6 +37,8 @@ from curatekit.stages import Hands, Numbered, Spool, Stage, begin_of, is_fitted
 from curatekit.steps import Generator, Selector, copies
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from numpy.typing import NDArray
 
     from curatekit._native import Progress
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 DRY = ".dry-run"
 """What the folder of a prediction has after the name of the output."""
 _SCRATCH = ".scratch"
+_MOST_COPIES = 2**31
 _PIECE = 1 << 14
 """Rows whose texts are counted at a time."""
 
@@ -92,8 +96,10 @@ def curate(
     for name, (given, least) in limits.items():
         if given is not None and given < least:
             raise ValueError(f"`{name}` is at least {least}, not {given}")
-    out = out or Path(recipe.output)
+    out = Path(recipe.output) if out is None else out
     files = expand(recipe.input, outside=(*places(out), *places(_dry(out))))
+    if is_dry:
+        _check_prediction(_dry(out))
     gauge = Gauge(progress)
     hands = Hands(workers=workers or cores(), batch_rows=batch_rows, is_dry=is_dry)
     with staged(_dry(out) if is_dry else out, force=force or is_dry) as work:
@@ -112,7 +118,16 @@ def curate(
 
 
 def _dry(out: Path) -> Path:
-    return out.with_name(f"{out.name}{DRY}")
+    """Name the folder of a prediction."""
+    whole, *_ = places(out)
+    return whole.with_name(f"{whole.name}{DRY}")
+
+
+def _check_prediction(folder: Path) -> None:
+    """See that a prediction would replace nothing but another one."""
+    if (folder / KEPT).exists():
+        hint = "rename it, or name another output"
+        raise CurateError(f"`{folder}` is the output of a run, so no prediction goes there", hint)
 
 
 class _Run:
@@ -156,15 +171,21 @@ class _Run:
             self._fates.leave_out(rows)
         self._order: NDArray[np.uint64] | None = None
         self._copies: NDArray[np.int64] | None = None
+        self._brakes: list[str] = []
         self._dedups: dict[int, dict[str, Any]] = {}
 
     def __enter__(self) -> Self:
         self._fates.__enter__()
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._spool.close()
-        self._fates.__exit__(None, None, None)
+        self._fates.__exit__(kind, error, trace)
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def carry_out(self) -> RecipeReport:
@@ -292,6 +313,10 @@ class _Run:
             if self._copies is None:
                 self._copies = np.ones(len(self._dataset), np.int64)
             self._copies[rows] *= np.maximum(chosen, 1)
+            if int(self._copies.max()) > _MOST_COPIES:
+                raise CurateError(
+                    f"step `{entry.id}` asks for a row more than {_MOST_COPIES:,} times"
+                )
 
     def _sort(self, one: Numbered) -> None:
         rows = self._in_order()
@@ -329,11 +354,18 @@ class _Run:
         """
         if (self._fates.state == UNDECIDED).any():
             return
-        if one.entry.use == "near-dedup" or "." in one.entry.use:
-            state, step = self._fates.state, self._fates.step
-            removed = np.flatnonzero((state == REMOVED) & (step == one.at)).astype(np.uint64)
-            kept = np.flatnonzero((state == LIVE) | (step > one.at)).astype(np.uint64)
-            check_step(self._recipe.brakes, one.entry.id, kept, removed, self._dataset)
+        step = one.entry.step
+        chooses = step is not None and issubclass(step, Selector)
+        if one.entry.use == "near-dedup" or ("." in one.entry.use and not chooses):
+            state, ended = self._fates.state, self._fates.step
+            removed = np.flatnonzero((state == REMOVED) & (ended == one.at)).astype(np.uint64)
+            kept = np.flatnonzero((state == LIVE) | (ended > one.at)).astype(np.uint64)
+            try:
+                check_step(self._recipe.brakes, one.entry.id, kept, removed, self._dataset)
+            except BrakeError as brake:
+                if not self._hands.is_dry:
+                    raise
+                self._brakes.append(brake.message)
 
     def _publish(self) -> RecipeReport:
         kept = self._in_order()
@@ -347,6 +379,7 @@ class _Run:
             kept=kept,
             is_in_order=self._order is None and self._copies is None,
             dedups=self._dedups,
+            brakes=self._brakes,
             is_dry=self._hands.is_dry,
             gauge=self._gauge,
         )

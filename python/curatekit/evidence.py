@@ -15,11 +15,11 @@ Verdict = Literal["removed", "roles", "numbers", "content", "threshold"]
 
 
 class Place(Struct, frozen=True):
-    """Where a row stands."""
+    """Where a row stands; one that was made has a number only."""
 
     row: int
-    file: str
-    line: int
+    file: str = ""
+    line: int = 0
 
 
 class Decision(Struct, frozen=True, kw_only=True):

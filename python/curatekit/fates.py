@@ -16,6 +16,7 @@ import numpy as np
 from msgspec import UNSET, Struct, UnsetType, field
 
 from curatekit.output import named
+from curatekit.steps import READ
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
 LIVE, REMOVED, QUARANTINED, UNDECIDED, ABSENT = range(5)
 """States of a row; the last is one that the run does not look at."""
-READ = "read"
-"""What reads the rows stands among the steps, before the first."""
-
 Action = Literal["changed", "flagged", "scored", "generated", "removed", "quarantined", "undecided"]
 _ENDS: dict[str, int] = {
     "removed": REMOVED,
@@ -107,7 +105,11 @@ class Fates:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stack.close()
+        try:
+            self._stack.close()
+        except OSError:
+            if error is None:
+                raise
 
     def leave_out(self, first: int) -> None:
         """Do not look at the rows from this one on."""

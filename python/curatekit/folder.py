@@ -186,7 +186,8 @@ class RunFolder:
             texts = tuple(Text(role, text, "", is_compared=False) for role, text in said.items())
             return Case(decision, row, b"", texts)
         witness = self.row(decision.witness.row)
-        texts = self._beside((decision.file, row), (decision.witness.file, witness))
+        files = (self.file_of(one) for one in (decision.row, decision.witness.row))
+        texts = self._beside((next(files), row), (next(files), witness))
         return Case(decision, row, witness, texts)
 
     def texts(self, pair: Pair) -> tuple[Text, ...]:

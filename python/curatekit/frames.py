@@ -69,6 +69,7 @@ class Begin(Struct, frozen=True, kw_only=True, tag="begin"):
     plugins: tuple[str, ...]
     tasks: tuple[Task, ...]
     is_dry: bool
+    max_line: int
     fitted: Mapping[int, bytes] = {}
     """Steps that were fitted, by their place, pickled."""
 
@@ -76,6 +77,8 @@ class Begin(Struct, frozen=True, kw_only=True, tag="begin"):
 class Work(Struct, frozen=True, kw_only=True, tag="work"):
     """A batch: row numbers and whereabouts, and what earlier steps said of the rows."""
 
+    number: int = 0
+    """Comes back with the answer."""
     rows: bytes
     whereabouts: bytes
     columns: Mapping[str, Column] = {}
@@ -103,19 +106,6 @@ class Ready(Struct, frozen=True, tag="ready"):
     """The steps are built."""
 
 
-class Raised(Struct, frozen=True, tag="raised", kw_only=True):
-    """A step failed."""
-
-    task: int
-    message: str
-    trace: str = ""
-    hint: str | None = None
-    contract: tuple[str, str, str, str] | None = None
-    """Arguments of the `ContractError`, where it returned what its kind does not allow."""
-    data: tuple[Any, ...] | None = None
-    """Arguments of the `DataError`, where no step failed, but an input."""
-
-
 class Said(Struct, tag="said", kw_only=True):
     """What one step said of the rows that reached it. Places count within the batch."""
 
@@ -123,6 +113,8 @@ class Said(Struct, tag="said", kw_only=True):
     codes: bytes = b""
     """For each row that reached it 0, or why it is dropped or flagged; nothing if it drops none."""
     evidence: dict[int, str] = field(default_factory=dict)
+    too_long: list[int] = field(default_factory=list)
+    """Rows that became longer than `Begin.max_line` when they were rewritten."""
     changed: list[int] = field(default_factory=list)
     scores: dict[str, bytes] = field(default_factory=dict)
     """By column, float32."""
@@ -133,9 +125,26 @@ class Said(Struct, tag="said", kw_only=True):
     made: list[tuple[int, bytes]] = field(default_factory=list)
 
 
+class Raised(Struct, frozen=True, tag="raised", kw_only=True):
+    """A step failed."""
+
+    number: int = 0
+    task: int
+    message: str
+    trace: str = ""
+    said: list[Said] = []
+    """What the steps before it said of the batch."""
+    hint: str | None = None
+    contract: tuple[str, str, str, str] | None = None
+    """Arguments of the `ContractError`, where it returned what its kind does not allow."""
+    data: tuple[Any, ...] | None = None
+    """Arguments of the `DataError`, where no step failed, but an input."""
+
+
 class Done(Struct, frozen=True, tag="done", kw_only=True):
     """A batch is through."""
 
+    number: int
     said: list[Said]
     lines: list[tuple[int, bytes]]
     """Rows that are left and no longer what they were."""

@@ -48,7 +48,10 @@ def described(options: type[Options]) -> list[Described]:
 
 def in_words(kind: object) -> str:
     """Say which values a type lets pass, as in `integer, at least 0`."""
-    (schema,), components = json.schema_components([kind], ref_template="{name}")
+    try:
+        (schema,), components = json.schema_components([kind], ref_template="{name}")
+    except TypeError:  # it is no type that JSON knows
+        return "a value of another kind"
     return _type(schema, components)
 
 

@@ -20,6 +20,7 @@ from types import ModuleType
 
 import pluggy
 from msgspec import Struct
+from msgspec.structs import fields
 
 from curatekit import hookspecs
 from curatekit.backends import Backend
@@ -38,6 +39,11 @@ PLUGIN_NAME = re.compile("[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 COLUMN = re.compile(r"[a-z][\w.-]*")
 """What columns are called."""
 _NAMES = "names are like `too-long`"
+RESERVED = {
+    *("use", "id", "mode", "on_error", "max_failures", "timeout_seconds"),
+    *("keep_at_least", "keep_at_most", "nan"),
+}
+"""What a recipe says of a step beside its own options."""
 MOST_REASONS = 255
 """They have codes from 1 on, of one byte."""
 _log = logging.getLogger("curatekit")
@@ -137,7 +143,7 @@ class Watchers:
             try:
                 with redirect_stdout(sys.stderr):
                     one.function(**{name: facts[name] for name in one.argnames})
-            except Exception as error:  # noqa: BLE001 (who watches cannot end a run)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 (who watches cannot end a run)
                 self._failed.add((one.plugin_name, hook))
                 _log.warning(
                     "plugin `%s`: `%s` failed, and is not called again in this run: %s",
@@ -360,7 +366,7 @@ def _formats(given: Iterable[object], known: Sequence[Format]) -> dict[str, Form
     return found
 
 
-def _problems(step: type[Step]) -> Iterator[tuple[str, str | None]]:
+def _problems(step: type[Step]) -> Iterator[tuple[str, str | None]]:  # noqa: C901 (a list)
     """What is wrong with a class, and how it should be."""
     if isabstract(step):
         missing = "`, `".join(sorted(step.__abstractmethods__))
@@ -381,6 +387,8 @@ def _problems(step: type[Step]) -> Iterator[tuple[str, str | None]]:
         yield f"whose range is {step.range!r}", "the least and the greatest score, as in `(0, 5)`"
     if not isclass(step.Options) or not issubclass(step.Options, Options):
         yield "whose `Options` derive from no Options", None
+    for taken in sorted({field.name for field in fields(step.Options)} & RESERVED):
+        yield f"whose option `{taken}` is one that every step has", "call it something else"
     try:
         described(step.Options)
     except Exception as error:  # noqa: BLE001 (a stranger's types may do anything)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,7 @@ def publish(
     kept: NDArray[np.uint64],
     is_in_order: bool,
     dedups: Mapping[int, Mapping[str, Any]],
+    brakes: Sequence[str],
     is_dry: bool,
     gauge: Gauge,
 ) -> RecipeReport:
@@ -56,6 +57,7 @@ def publish(
         kept: The rows that are kept, in the order in which they are written.
         is_in_order: Whether that is the order of the rows, each of them once.
         dedups: Reports of deduplications, by the place of the step.
+        brakes: Why the run would stop, if this is a prediction.
         is_dry: Whether all this is only a prediction.
         gauge: Measures what it takes.
 
@@ -85,7 +87,7 @@ def publish(
             check_counts(folder, total, {name: len(rows) for name, rows in files.items()})
     with gauge.stage("explain"):
         dataset.write_decisions(fates.lives(), folder / DECISIONS)
-    report = _report(recipe, dataset, fates, dedups, written)
+    report = _report(recipe, dataset, fates, written, dedups=dedups, brakes=brakes)
     write(folder / REPORT, to_json(report))
     return report
 
@@ -109,8 +111,10 @@ def _report(
     recipe: Recipe,
     dataset: _native.Dataset,
     fates: Fates,
-    dedups: Mapping[int, Mapping[str, Any]],
     written: Mapping[str, Written],
+    *,
+    dedups: Mapping[int, Mapping[str, Any]],
+    brakes: Sequence[str],
 ) -> RecipeReport:
     counts = np.bincount(fates.state, minlength=ABSENT + 1).tolist()
     return RecipeReport(
@@ -123,6 +127,7 @@ def _report(
         removed=counts[REMOVED],
         quarantined=counts[QUARANTINED],
         undecided=counts[UNDECIDED],
+        brakes=brakes,
         unreadable=fates.tallies[0].quarantined,
         bytes_read=dataset.bytes_read(),
         steps=list(_steps(recipe, fates, dedups)),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from math import isnan
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,8 +19,8 @@ from curatekit.errors import Mistake, PluginError, RecipeError, did_you_mean
 from curatekit.options import in_words
 from curatekit.plugins import Plugins, load
 from curatekit.records import COUNTS
-from curatekit.settings import parse_size
-from curatekit.steps import NAME, Author, Filter, Options, Scorer, Step
+from curatekit.settings import Settings, parse_size
+from curatekit.steps import NAME, READ, Author, Filter, Options, Scorer, Step
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 
@@ -60,6 +61,16 @@ class OfScorer(OfAny, frozen=True, kw_only=True):
     """Rows with a higher score are dropped."""
     nan: Literal["keep", "drop"] = "keep"
     """What becomes of rows without a score."""
+
+    def __post_init__(self) -> None:
+        """Check the limits.
+
+        Raises:
+            ValueError: One is no number.
+        """
+        for limit in (self.keep_at_least, self.keep_at_most):
+            if limit is not None and isnan(limit):
+                raise ValueError("a limit of scores is a number, not `nan`")
 
 
 def rules_of(step: type[Step] | None) -> type[OfAny]:
@@ -119,7 +130,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
                 "use": entry.use,
                 "id": entry.id,
                 "plugin": entry.author.plugin,
-                **to_builtins(entry.options),
+                **to_builtins(entry.options, order="deterministic"),
                 **(to_builtins(entry.rules) if entry.step is not None else {}),
             }
             for entry in self.entries
@@ -163,8 +174,8 @@ def read(
         RecipeError: Something is wrong with it.
     """
     try:
-        found = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        found = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
         raise RecipeError([Mistake(f"{path}: {error}")]) from error
     reader = _Reader(str(path))
     recipe = reader.recipe(found, overrides, plugins)
@@ -172,6 +183,9 @@ def read(
         reader.mistakes.sort(key=lambda mistake: mistake[0])
         raise RecipeError([mistake for _, mistake in reader.mistakes])
     return recipe
+
+
+_TABLES = "each step is a table of its own, under `[[step]]` with two brackets"
 
 
 class _Reader:
@@ -196,7 +210,8 @@ class _Reader:
         except ValidationError as error:
             problem, _, inner = str(error).partition(" - at `$")
             at = name + inner.rstrip("`")
-            self.note(place, f"`{at}`: {problem[:1].lower()}{problem[1:]}", in_words(kind))
+            hint = _TABLES if name == "step" else in_words(kind)
+            self.note(place, f"`{at}`: {problem[:1].lower()}{problem[1:]}", hint)
             return None
 
     def recipe(
@@ -251,8 +266,8 @@ class _Reader:
             self.note("", f"`field` reads every row as text, so `format` cannot be `{format}`")
         if head.get("max_line") is not None:
             try:
-                given["max_line"] = parse_size(head["max_line"])
-            except ValueError as error:
+                given["max_line"] = Settings(max_line=parse_size(head["max_line"])).max_line
+            except (ValueError, OverflowError) as error:
                 self.note("", f"`max_line`: {error}")
         return given
 
@@ -286,6 +301,9 @@ class _Reader:
         name = given.pop("id", use.rpartition(".")[2])
         if not isinstance(name, str) or not NAME.fullmatch(name):
             self.note(place, f"`id` is {name!r}", "ids are like `too-long`")
+            return None
+        if name in (*COUNTS, READ):
+            self.note(place, f"`{name}` is called something else", "give the step another `id`")
             return None
         return _Draft(at, use, name, place, given)
 
@@ -381,5 +399,5 @@ def _parsed(value: str) -> object:
     """Read a value as TOML does, or else as a bare word."""
     try:
         return tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return value

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec import Struct
 from rich.filesize import decimal
 
-from curatekit.output import RECIPE_SCHEMA
+from curatekit.output import KEPT, RECIPE_SCHEMA
 from curatekit.report import Figures, measured, share
 
 
@@ -64,6 +64,8 @@ class RecipeReport(Struct, frozen=True, kw_only=True):
     quarantined: int
     undecided: int
     """Rows of which a dry run cannot tell whether they are kept."""
+    brakes: Sequence[str]
+    """Why the run would stop before it writes anything, where this is a dry run's."""
     unreadable: Mapping[str, int]
     """Rows that are in quarantine because no step could read them, by reason."""
     bytes_read: int
@@ -95,7 +97,10 @@ def table(report: RecipeReport, figures: Figures) -> list[tuple[str, str, str]]:
     rows = report.rows + report.generated
     for name, count in fates.items():
         if count or name in ("kept", "removed", "quarantined"):
-            lines.append((name, f"{count:,}", "" if name == "generated" else share(count, rows)))
+            told = "" if name == "generated" else share(count, rows)
+            if name == "kept" and KEPT in report.written and report.written[KEPT].rows != count:
+                told += f", {report.written[KEPT].rows:,} lines"
+            lines.append((name, f"{count:,}", told))
     lines += [(f"  {name}", f"{count:,}", "") for name, count in report.unreadable.items()]
     return [*lines, *measured(figures)]
 
@@ -106,7 +111,7 @@ def _deed(step: StepReport) -> tuple[str, str]:
         return f"{step.rows:,}", "sorted"
     deeds = list(_deeds(step))
     if not deeds:
-        return "0", "nothing to do" if step.rows else "no row reached it"
+        return "0", "rows removed or changed" if step.rows else "rows reached it"
     count, first = deeds[0]
     return f"{count:,}", "; ".join([first, *(f"{more:,} {words}" for more, words in deeds[1:])])
 

@@ -158,7 +158,7 @@ class Stage:
                 if name in needed
             }
             where = self._dataset.whereabouts(rows)
-            yield Work(rows=rows.tobytes(), whereabouts=where, columns=columns)
+            yield Work(number=start, rows=rows.tobytes(), whereabouts=where, columns=columns)
 
     def _fit_request(self) -> Fit:
         folder = self._spool.path.parent
@@ -195,8 +195,15 @@ class Stage:
         self, one: Numbered, said: Said, rows: NDArray[np.uint64], places: NDArray[np.intp]
     ) -> NDArray[np.intp]:
         """Note what a step said of the rows at some places of a batch; give those that are left."""
+        too_long = set(said.too_long)
         for at in said.changed:
             self._fates.note(one.at, Event(int(rows[at]), "changed"))
+            if at in too_long:
+                message = f"is longer than {self._recipe.max_line:,} bytes since it was rewritten"
+                event = Event(int(rows[at]), "quarantined", "too-long", message)
+                self._fates.note(one.at, event)
+        if too_long:
+            places = places[~np.isin(places, said.too_long)]
         for at, line in said.made:
             self._made.extend((int(rows[at]), *self._spool.add(line)))
         step = one.entry.step
@@ -261,8 +268,11 @@ class Stage:
         task = max(0, failure.task)
         one = self._entries[task]
         rules, author = one.entry.rules, one.entry.author
-        for before in self._entries[: task + 1]:
+        rows, places = np.array([row], np.uint64), np.arange(1)
+        for before, said in zip(self._entries[:task], failure.said, strict=False):
             self._fates.tallies[before.at].entered += 1
+            self._heed(before, said, rows, places)
+        self._fates.tallies[one.at].entered += 1
         path, line = self._dataset.place(row)
         error = failure.error(author, f"{path}:{line}")
         if rules.on_error == "stop":
@@ -313,6 +323,7 @@ def begin_of(
         plugins=tuple(str(Path(file).resolve()) for file in recipe.plugins),
         tasks=tuple(_task(one.entry) for one in entries),
         is_dry=hands.is_dry,
+        max_line=recipe.max_line,
     )
 
 

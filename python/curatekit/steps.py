@@ -39,6 +39,8 @@ NAME = re.compile("[a-z][a-z0-9]*(-[a-z0-9]+)*")
 """What plugins, steps, reasons and criteria are called."""
 UNDECIDED = "undecided"
 """The outcome of a score that a dry run may not ask for."""
+READ = "read"
+"""What reads the rows stands among the steps of a run, before the first."""
 FAILED = "failed"
 """The outcome of a score that nobody could be asked for."""
 _Options = Options  # classes of steps have an attribute of the same name
@@ -344,6 +346,8 @@ def _told(got: object) -> str:
     """Say what something is, in a few words."""
     if isinstance(got, str):
         return ascii(got) if not _is_encodable(got) else got
+    if getattr(got, "mask", None) is not None:
+        return f"a {type(got).__name__}"
     shape, dtype = getattr(got, "shape", None), getattr(got, "dtype", None)
     if shape is not None and dtype is not None:
         return f"{dtype} of shape {shape}"

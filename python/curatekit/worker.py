@@ -67,6 +67,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_LONGEST = 500
+"""Characters of an exception's message that are told."""
+
+
 class Survivors(Rows):
     """The rows that are left when a step is fitted, by their places among them."""
 
@@ -93,10 +97,14 @@ class _Parent:
 
     def __init__(self, to: BinaryIO) -> None:
         self._to = to
+        self._process = os.getpid()
         self.page: Page | None = None
         self._task = -1
 
     def say(self, frame: Response) -> None:
+        """Send a frame; a process that a step forked off has nothing to say, and ends."""
+        if os.getpid() != self._process:
+            os._exit(0)
         self._to.write(packed(frame))
         self._to.flush()
 
@@ -106,8 +114,11 @@ class _Parent:
         if self.page is not None:
             self.page.note(task)
 
-    def tell(self, error: BaseException) -> None:
-        self.say(_raised(error, self._task))
+    def tell(self, error: BaseException, request: Request, said: list[Said]) -> None:
+        """Say that a step raised."""
+        number = request.number if isinstance(request, Work) else 0
+        raised = _raised(error, self._task)
+        self.say(msgspec.structs.replace(raised, number=number, said=said))
 
 
 class _Child:
@@ -115,7 +126,9 @@ class _Child:
         parent.page = Page(begin.page)
         self._at = parent.at
         self._files = _native.Files(begin.files, begin.spool, begin.formats, begin.field)
+        self._begin = begin
         self._tasks = begin.tasks
+        self.said: list[Said] = []
         plugins = load([Path(file) for file in begin.plugins])
         context = Context(is_dry=begin.is_dry, backends=plugins.backends)
         self._steps: list[Step] = []
@@ -128,7 +141,9 @@ class _Child:
         parent.say(Ready())
 
     def answer(self, request: Work | Fit | Choose) -> Response:
+        """Do what is asked; `said` holds what steps said of the batch so far."""
         self._at(-1)
+        self.said = []
         match request:
             case Work():
                 return self._work(request)
@@ -150,7 +165,8 @@ class _Child:
         batch = Batch(self._files.block(work.whereabouts), rows, columns)
         if batch.problems:  # the parent saw that there are none
             raise DataError("an input", None, "changed while it was read")
-        pass_ = _Pass(batch)
+        pass_ = _Pass(batch, self._begin)
+        self.said = pass_.said
         for at, (task, step) in enumerate(zip(self._tasks, self._steps, strict=True)):
             if not len(pass_.batch):
                 pass_.said.append(Said())
@@ -160,7 +176,7 @@ class _Child:
             said = pass_.through(step, task)
             said.seconds = time.perf_counter() - began
             pass_.said.append(said)
-        return pass_.done()
+        return pass_.done(work.number)
 
     def close(self) -> None:
         for step in self._steps:
@@ -170,7 +186,8 @@ class _Child:
 class _Pass:
     """The way of one batch through the steps."""
 
-    def __init__(self, batch: Batch) -> None:
+    def __init__(self, batch: Batch, begin: Begin) -> None:
+        self._is_dry, self._max_line = begin.is_dry, begin.max_line
         self.said: list[Said] = []
         self._changed: set[int] = set()
         self._places = np.arange(len(batch))
@@ -188,10 +205,10 @@ class _Pass:
                 return self._generate(step, task)
         raise TypeError(f"{task.use} is of no kind that works on batches")
 
-    def done(self) -> Done:
+    def done(self, number: int) -> Done:
         left = ((int(place), at) for at, place in enumerate(self._places))
         lines = [(place, self.batch[at].line) for place, at in left if place in self._changed]
-        return Done(said=self.said, lines=lines)
+        return Done(number=number, said=self.said, lines=lines)
 
     def _keep(self, kept: NDArray[np.bool_]) -> None:
         at = np.flatnonzero(kept)
@@ -205,13 +222,20 @@ class _Pass:
             return {}
         asked = [True] * len(self._places) if among is None else among.tolist()
         said = zip(self._places.tolist(), words, asked, strict=True)
-        return {place: one for place, one, is_asked in said if one and is_asked}
+        return {place: str(one) for place, one, is_asked in said if one and is_asked}
 
     def _rewrite(self, step: Normalizer, task: Task) -> Said:
         self.batch, changed = self.batch.respelled(rewrites(step, self.batch, task.author))
         at = [int(place) for place, is_new in zip(self._places, changed, strict=True) if is_new]
         self._changed.update(at)
-        return Said(changed=at)
+        fits = [
+            not is_new or len(self.batch[one].line) <= self._max_line
+            for one, is_new in enumerate(changed)
+        ]
+        kept = np.array(fits, np.bool_)
+        too_long = self._places[~kept].tolist()
+        self._keep(kept)
+        return Said(changed=at, too_long=too_long)
 
     def _check(self, step: Filter, task: Task) -> Said:
         said = verdicts(step, self.batch, task.author)
@@ -238,7 +262,10 @@ class _Pass:
                 codes[(codes == 0) & (column > task.keep_at_most)] = 2
             if task.keep_at_least is not None:
                 codes[(codes == 0) & (column < task.keep_at_least)] = 1
-        for one in outcome:
+        if UNDECIDED in outcome and not self._is_dry:
+            expected = f"no outcome `{UNDECIDED}` in a run that may ask"
+            raise task.author.expected(expected, UNDECIDED)
+        for one in map(str, outcome):
             found.outcomes[one] = found.outcomes.get(one, 0) + 1
         if FAILED in outcome:
             last = len(outcome) - 1 - outcome[::-1].index(FAILED)
@@ -278,6 +305,7 @@ def _raised(error: BaseException, at: int) -> Raised:
         trace = "".join(traceback.format_exception(error))
     except Exception:  # noqa: BLE001 (it cannot even say what it is)
         message, trace = type(error).__name__, ""
+    message = message if len(message) <= _LONGEST else f"{message[:_LONGEST]} …"
     encodable = (text.encode(errors="backslashreplace").decode() for text in (message, trace))
     message, trace = encodable
     return Raised(task=at, message=message, trace=trace)
@@ -297,6 +325,7 @@ def _listen(source: BinaryIO, requests: queue.SimpleQueue[Request]) -> NoReturn:
 def main() -> NoReturn:
     """Serve a parent until it says that there is no more to do."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is told, and tells us
+    _native.end_with_parent()
     source, to = os.fdopen(os.dup(0), "rb", 0), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
@@ -314,13 +343,13 @@ def main() -> NoReturn:
                 child = _Child(parent, request)
             elif child is not None:
                 parent.say(child.answer(request))
-        except KeyboardInterrupt:
-            continue
         except BaseException as error:  # noqa: BLE001 (a stranger's step may raise anything)
-            parent.tell(error)
+            parent.tell(error, request, child.said if child is not None else [])
     try:
         if child is not None:
             child.close()
+    except BaseException:  # noqa: BLE001
+        traceback.print_exc()  # all rows are decided, so nothing else comes of it
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

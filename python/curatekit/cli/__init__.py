@@ -72,11 +72,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     changed · 4 no space or I/O error · 5 a step failed · 6 a brake stopped the run · 70 a bug · 130
     interrupted · 143 terminated
     """
+    _fill_standard()
     sys.stdout, sys.stderr = sys.stdout or StringIO(), sys.stderr or StringIO()  # closed by `>&-`
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as `nohup` leaves it
+        signal.signal(signal.SIGHUP, _terminate)
     _open_many()
     try:
         code = _invoke(sys.argv[1:] if arguments is None else arguments)
@@ -88,6 +91,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _drain(sys.stdout)
     _drain(sys.stderr)
     return code
+
+
+def _fill_standard() -> None:
+    """Put something where standard streams are closed, or a file of ours would go there."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest that is free
 
 
 def _open_many() -> None:

@@ -42,7 +42,7 @@ class Beside:
             self.say(case.row.decode(errors="replace"), indent=4)
             return
         if decision.witness is None:
-            evidence = f", {decision.evidence}" if decision.evidence else ""
+            evidence = f", {self._shortened(decision.evidence)}" if decision.evidence else ""
             self.say(f"{row}: {decision.reason} by {decision.step}{evidence}", "bold")
             for text in case.texts:
                 line = Text.assemble((clean(text.role), "cyan"), f"  {self._shortened(text.row)}")

@@ -110,7 +110,7 @@ def run(
     all; the inputs are only read.
     """
     from curatekit import _native  # noqa: PLC0415 (help does without the rest of this)
-    from curatekit.cli.terminal import Meter  # noqa: PLC0415
+    from curatekit.cli.terminal import Meter, clean  # noqa: PLC0415
     from curatekit.curate import DRY, curate  # noqa: PLC0415
     from curatekit.recipe import read  # noqa: PLC0415
 
@@ -134,7 +134,7 @@ def run(
         raise CurateError(str(error)) from error
     except StepError as error:
         if not quiet:
-            sys.stderr.write(error.trace)
+            sys.stderr.write(clean(error.trace))
         raise
     if as_json:
         from curatekit.report import to_json  # noqa: PLC0415
@@ -160,6 +160,8 @@ def _print_table(outcome: Outcome[RecipeReport], out: str, *, is_dry: bool) -> N
             f"between {least:,} and {least + open_:,} rows will be kept: {open_:,} would be asked"
         )
         say(to, Text(f"{said} about"))
+    for brake in outcome.report.brakes:
+        say(to, Text.assemble(("note: ", "yellow"), clean(f"the run would stop: {brake}")))
     if is_dry:
         say(to, Text(clean(f"nothing is written but decisions and report, in {out}")))
     else:

@@ -269,11 +269,12 @@ impl Decisions {
     /// The witness of a removed row, and how alike the two are.
     fn evidence(&self, row: usize, roles: &Roles, line: &mut Vec<u8>) {
         let witness = self.witness[row] as usize;
-        let (file, at) = (self.file(witness), self.corpus.rows.line(witness));
-        push(
-            line,
-            format_args!(r#","witness":{{"row":{witness},"file":{file},"line":{at}}}"#),
-        );
+        push(line, format_args!(r#","witness":{{"row":{witness}"#));
+        if witness < self.corpus.rows.read() {
+            let (file, at) = (self.file(witness), self.corpus.rows.line(witness));
+            push(line, format_args!(r#","file":{file},"line":{at}"#));
+        }
+        line.push(b'}');
         if self.state[row] == State::NearDuplicate {
             let (shared, united) = (self.shared[row], self.united[row]);
             push(

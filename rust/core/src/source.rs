@@ -10,7 +10,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -202,9 +202,9 @@ impl Source {
 
     /// Map what another process of ours has mapped, from a descriptor that it left us.
     pub(crate) fn of_descriptor(descriptor: RawFd, path: &Path) -> io::Result<Self> {
-        // SAFETY: borrowed for the length of one call, which fails if nothing is open there.
-        let file = unsafe { BorrowedFd::borrow_raw(descriptor) }.try_clone_to_owned()?;
-        let file = File::from(file);
+        // SAFETY: the parent left it open for this, so nobody else here owns it; if it is not open, the
+        // next call fails.
+        let file = unsafe { File::from_raw_fd(descriptor) };
         let seen = Fingerprint::of(&file)?;
         let mut source = Self::of_spool(file, path)?;
         source.seen = Some(seen);

@@ -19,7 +19,8 @@ pub fn to_python(error: Error) -> PyErr {
             &path,
             None,
             format!("cannot be read: {}", reason(&source)),
-            None,
+            (source.raw_os_error() == Some(libc::EMFILE))
+                .then_some("every input is an open file: `ulimit -n` allows more of them"),
         ),
         Error::Write { path, source } => PyOSError::new_err(system_error(&source, &path)),
         Error::Broken {

@@ -54,3 +54,13 @@ extern "C" fn on_bus_error(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut l
     }
     STRUCK.store(true, SeqCst);
 }
+
+/// Ask the system to kill this process when its parent ends, where the system can do that.
+pub fn end_with_parent() -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    // SAFETY: a call with plain numbers, which only concerns this process.
+    if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}

@@ -176,10 +176,15 @@ fn guard_maps() -> PyResult<()> {
     guard::install().map_err(PyErr::from)
 }
 
+#[pyfunction]
+fn end_with_parent() -> PyResult<()> {
+    guard::end_with_parent().map_err(PyErr::from)
+}
+
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use super::{Decided, decide, guard_maps, parts};
+    use super::{Decided, decide, end_with_parent, guard_maps, parts};
 
     #[pymodule_export]
     use super::records::{Block, Dataset, Files};
