@@ -1,10 +1,12 @@
 """A plugin of the tests: steps of every kind, and a filter that misbehaves as it is told."""
 
 import os
+import re
 import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +70,25 @@ class Odd(Filter):
                 raise BaseException("half of \ud800")  # noqa: TRY002
             case "sys-exit":
                 sys.exit(3)
+            case "interrupt":
+                raise KeyboardInterrupt
             case "os-exit":
                 os._exit(7)
+            case "signal":
+                os.kill(os.getpid(), signal.SIGRTMIN + 6)
+            case "close-everything":
+                os.closerange(0, 64)
+                time.sleep(3600)
+            case "write-everywhere":
+                for descriptor in range(3, 64):
+                    with suppress(OSError):
+                        os.write(descriptor, b"\xff" * 64)
+            case "hold-the-lock":
+                Path(self.options.marker).touch()
+                re.match("(a+)+$", "a" * 60 + "b")
+            case "fork":
+                if os.fork() == 0:
+                    return codes + np.uint8(1)
             case "hang":
                 time.sleep(3600)
             case "hang-once":
@@ -98,6 +117,15 @@ class Shout(Normalizer):
         return [text.upper() for text in batch.parts]
 
 
+class Double(Normalizer):
+    """Say everything twice."""
+
+    name = "double"
+
+    def rewrite(self, batch: Batch) -> Sequence[str | None]:
+        return [text + text for text in batch.parts]
+
+
 class Short(Filter):
     """Drop texts of less than 30 characters, and say how long they are."""
 
@@ -106,7 +134,7 @@ class Short(Filter):
 
     def check(self, batch: Batch) -> Verdicts:
         chars = batch.column("chars")
-        evidence = [f"{count} characters" for count in chars.tolist()]
+        evidence = list(np.array([f"{count} characters" for count in chars.tolist()]))
         return Verdicts(codes=(chars < 30).astype(np.uint8), evidence=evidence)
 
 
@@ -120,7 +148,8 @@ class Length(Scorer):
         chars = batch.column("chars").astype(np.float32) / np.float32(100)
         chars[chars > 9] = np.nan
         notes = ["nothing" if score == 0 else None for score in chars.tolist()]
-        outcome = ["failed" if "unheard" in text else "scored" for text in batch.texts()]
+        words = {"unheard": "failed", "undecided": UNDECIDED}
+        outcome = [words.get(text, "scored") for text in batch.texts()]
         twice = {"hundreds": chars, "half": chars / np.float32(2)}
         return Scores(columns=twice, notes=notes, outcome=outcome)
 
@@ -169,6 +198,16 @@ class Twice(Selector):
     def select(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.uint16]:
         places = np.arange(len(columns["row"]))
         return np.where(places % 5 == 4, 0, 1 + places % 2).astype(np.uint16)
+
+
+class Often(Selector):
+    """Take every row many times."""
+
+    name = "often"
+    reasons = ("never",)
+
+    def select(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.uint16]:
+        return np.full(len(columns["row"]), 256, np.uint16)
 
 
 class OpenOptions(Options):
@@ -223,4 +262,4 @@ class Needy(Filter):
 
 @hookimpl
 def register_steps() -> list[type[Step]]:
-    return [Odd, Shout, Short, Length, Echo, Twice, Typical, Needy, Priced]
+    return [Odd, Often, Double, Shout, Short, Length, Echo, Twice, Typical, Needy, Priced]

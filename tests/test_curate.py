@@ -327,6 +327,102 @@ def test_sample(folder: Path) -> None:
     assert 100 < len(whole & other) < 220  # 160 by chance
 
 
+def test_a_sample_is_rounded_down_from_what_is_written(folder: Path) -> None:
+    write_rows(folder / "rows.jsonl", [{"text": str(row)} for row in range(100)])
+    _, out = curated(write_recipe(folder, [{"use": "sample", "share": 0.29}]))
+    assert len(out.kept) == 29
+
+
+def test_two_selectors_multiply_copies(folder: Path) -> None:
+    write_rows(folder / "rows.jsonl", [said(f"row {row}") for row in range(4)])
+    steps = [{"use": "odd_plugin.often", "id": name} for name in ("one", "two")]
+    report, out = curated(write_recipe(folder, steps))
+    assert (report.kept, len(out.kept)) == (4, 4 * 256 * 256)
+
+
+def test_keep_if_takes_a_score_for_what_is_meant(folder: Path) -> None:
+    write_rows(folder / "rows.jsonl", [{"text": "x" * size} for size in (10, 100)])
+    for options, fates in (
+        ({"at_most": 0.1}, ["kept", "too-high"]),
+        ({"one_of": [1]}, ["other-value", "kept"]),
+        ({"at_least": 0.1}, ["kept", "kept"]),
+    ):
+        keep = {"use": "keep-if", "column": "length.hundreds", **options}
+        path = write_recipe(folder, [{"use": "odd_plugin.length"}, keep])
+        assert curated(path, force=True)[1].fates() == fates
+
+
+def test_keep_if_reads_numbers_of_any_length(folder: Path) -> None:
+    rows = [b'{"text": "", "n": %s}' % (b"1" * 6000), b'{"text": "", "n": 1}']
+    write_rows(folder / "rows.jsonl", rows)
+    _, out = curated(write_recipe(folder, [{"use": "keep-if", "field": "n", "at_most": 5}]))
+    assert out.fates() == ["too-high", "kept"]
+
+
+def test_rows_that_grow_too_long_are_set_aside_by_what_made_them_so(folder: Path) -> None:
+    write_rows(folder / "rows.jsonl", [{"text": "xxxx"}, {"text": "x"}])
+    steps = [{"use": "odd_plugin.double", "id": f"double-{at}"} for at in range(3)]
+    path = write_recipe(folder, steps, max_line=len('{"text": "xxxxxxxx"}'))
+    report, out = curated(path)
+    assert (report.quarantined, out.fates()) == (1, ["too-long", "kept"])
+    assert out.quarantined == [b'{"text": "xxxx"}']
+    assert out.kept == [b'{"text": "xxxxxxxx"}']
+    assert out.decisions[0]["step"] == "double-1"
+    assert events(out.decisions[0])[1:] == [("double-1", "changed"), ("double-1", "quarantined")]
+
+
+def test_a_duplicate_that_was_generated_can_be_shown(folder: Path) -> None:
+    long = "Shall we go to the river today, or rather to the hills?"
+    write_rows(folder / "rows.jsonl", [said(long, "a"), said(long, "b")])
+    path = write_recipe(folder, [{"use": "odd_plugin.echo"}, {"use": "exact-dedup"}])
+    _, out = curated(path)
+    assert out.decisions[-1]["witness"] == {"row": 2}
+    ended = run(*COMMAND, "show", folder / "out")
+    assert b"row 3: exact-duplicate of row 2" in ended.stdout
+
+
+def test_a_scorer_leaves_nothing_undecided_that_may_be_asked(folder: Path) -> None:
+    write_rows(folder / "rows.jsonl", [{"text": "undecided"}])
+    message = stopped(5, write_recipe(folder, [{"use": "odd_plugin.length"}]))
+    assert "must return no outcome `undecided` in a run that may ask" in message
+
+
+def test_a_prediction_replaces_no_result_and_no_brake_stops_it(folder: Path) -> None:
+    rows = [said(f"row {row}", "" if row % 3 else "y" * 40) for row in range(30)]
+    write_rows(folder / "rows.jsonl", rows)
+    path = write_recipe(folder, [{"use": "odd_plugin.short"}])
+    ended = run(*COMMAND, "run", "--dry-run", path)
+    assert ended.returncode == 0
+    assert b"note: the run would stop: nothing is written: step `short` drops 20" in ended.stdout
+    report = curate(read(path), is_dry=True).report
+    assert (report.removed, len(report.brakes)) == (20, 1)
+    (folder / "out.dry-run" / "kept.jsonl").touch()
+    message = complaint(2, run(*COMMAND, "run", "--quiet", "--dry-run", path))
+    assert "out.dry-run` is the output of a run, so no prediction goes there" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('[step]\nuse = "limit"\nrows = 1', "each step is a table of its own, under `[[step]]`"),
+        ('[[step]]\nuse = "limit"\nid = "chars"\nrows = 1', "`chars` is called something else"),
+        (f'[[step]]\nuse = "limit"\nrows = {"1" * 5000}', "recipe.toml: "),
+        (f"x = {'[' * 3000}", "recipe.toml: "),
+        ("max_line = 1000000000000000000000000000000", "`max_line`: "),
+        ('[[step]]\nuse = "near-dedup"\nthreshold = 0.0004', "a threshold is above 0"),
+        ('[[step]]\nuse = "keep-if"\nfield = "a"\nat_least = nan', "a limit is a number"),
+        ('[[step]]\nuse = "odd_plugin.length"\nkeep_at_least = nan', "a limit of scores is a"),
+    ],
+)
+def test_slips_in_a_recipe_are_told(folder: Path, text: str, problem: str) -> None:
+    head = write_recipe(folder, []).read_text()
+    path = folder / "recipe.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + f"{head}{text}\n".encode())
+    ended = run(*COMMAND, "recipe", "check", path)
+    assert (ended.returncode, ended.stdout) == (2, b"")
+    assert problem in ended.stderr.decode()
+
+
 def test_limit_and_sort_by(folder: Path) -> None:
     texts = ["ccc", "a", "bb", "eeeee", "dd"]
     write_rows(folder / "rows.jsonl", [{"text": text} for text in texts])

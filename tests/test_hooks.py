@@ -197,12 +197,14 @@ def test_on_run_end(tmp_path: Path) -> None:
     assert watched(tmp_path)[-1] == ["end", 2]
 
 
-def test_who_watches_cannot_end_a_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", ["LookupError: gone", "SystemExit: gone"])
+def test_who_watches_cannot_end_a_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, error: str
+) -> None:
     with caplog.at_level(logging.WARNING, "curatekit"):
-        told = watched(tmp_path, "raise LookupError('gone')")
+        told = watched(tmp_path, f"raise {error.partition(':')[0]}('gone')")
     assert [one[0] for one in told] == ["start", "batch", "end"]
     (message,) = caplog.messages
     assert message == (
-        "plugin `watcher`: `on_batch_done` failed, and is not called again in this run: "
-        "LookupError: gone"
+        f"plugin `watcher`: `on_batch_done` failed, and is not called again in this run: {error}"
     )

@@ -38,7 +38,10 @@ STOPS = {
     "raise": "LookupError: there is no such word",
     "raise-odd": r"BaseException: half of \ud800",
     "sys-exit": "SystemExit: 3",
+    "interrupt": "KeyboardInterrupt",
     "os-exit": "its process ended with exit code 7",
+    "signal": "its process was killed by ",
+    "close-everything": "its process was killed by SIGKILL",
     "hang": "took longer than 2 seconds",
 }
 
@@ -63,7 +66,7 @@ def test_a_row_at_which_a_step_misbehaves_can_be_set_aside(folder: Path, how: st
     assert len(out.rows()) == ROWS
     assert json.loads(out.quarantined[0])["messages"][1]["content"] == TRIGGER  # as it was read
     (decision,) = (one for one in out.decisions if one["row"] == BAD)
-    assert STOPS[how].rpartition(": ")[2] in decision["message"]
+    assert STOPS[how].rpartition(": ")[2].strip() in decision["message"]
     assert (decision["step"], decision["state"]) == ("odd", "quarantined")
     assert [one["row"] for one in out.decisions] == sorted({one["row"] for one in out.decisions})
     odd = report.steps[1]
@@ -77,6 +80,37 @@ def test_too_many_failures_stop_the_run(folder: Path) -> None:
     assert "11 of 200 rows failed, and `max_failures` is 0.05" in message
     assert "LookupError" in message
     curated(recipe(folder, "raise", on_error="quarantine", max_failures=0.055))
+
+
+def test_what_a_row_went_through_before_it_failed_is_kept(folder: Path) -> None:
+    _, out = curated(recipe(folder, "raise", on_error="quarantine"))
+    (decision,) = (one for one in out.decisions if one["row"] == BAD)
+    events = [(one["step"], one["action"]) for one in decision["events"]]
+    assert events == [("shout", "changed"), ("odd", "quarantined")]
+
+
+def test_a_process_that_a_step_forks_off_says_nothing(folder: Path) -> None:
+    """Its verdict would be that of a batch, and drop rows."""
+    report, out = curated(recipe(folder, "fork"), workers=1, batch_rows=10)
+    assert (report.kept, report.removed) == (ROWS - 1, 1)
+    assert out.fates()[BAD] == "too-short"
+
+
+def test_what_a_step_writes_into_the_parents_pipe_is_no_answer(folder: Path) -> None:
+    """Which step it was is not certain, since it wrote over that too."""
+    rules = {"on_error": "quarantine", "timeout_seconds": 5}
+    odd = {"use": "odd_plugin.odd", "how": "write-everywhere"}
+    others = [{"use": f"odd_plugin.{name}"} | rules for name in ("shout", "short")]
+    report, out = curated(write_recipe(folder, [others[0], odd | rules, others[1]]))
+    assert (report.kept, report.quarantined) == (ROWS - 1, 1)
+    assert out.fates()[BAD] == "step-failed"
+
+
+def test_noise_where_standard_streams_are_closed_goes_nowhere(folder: Path) -> None:
+    command = " ".join([*COMMAND, "run", "--quiet", str(recipe(folder, "noise"))])
+    ended = run("sh", "-c", f"{command} <&- >&- 2>&-")
+    assert ended.returncode == 0
+    assert json.loads((folder / "out" / "report.json").read_bytes())["rows"] == ROWS
 
 
 def test_noise_on_standard_output_is_no_answer(folder: Path) -> None:
@@ -124,6 +158,15 @@ def test_children_end_when_their_parent_is_killed(folder: Path) -> None:
     running, child = hanging(folder, path)
     running.kill()
     running.communicate()  # which lasts until nobody has its pipe open, the child neither
+    status = Path(f"/proc/{child}/status")
+    assert not status.exists() or "State:\tZ" in status.read_text()
+
+
+def test_a_child_that_holds_the_lock_of_python_ends_with_its_parent(folder: Path) -> None:
+    path = recipe(folder, "hold-the-lock", marker=str(folder / "marker"))
+    running, child = hanging(folder, path)
+    running.kill()
+    running.communicate()
     status = Path(f"/proc/{child}/status")
     assert not status.exists() or "State:\tZ" in status.read_text()
 

@@ -136,6 +136,7 @@ class _Member:
         environment = os.environ | _SAME | ({} if is_one else _ONE_THREAD)
         inherited = [descriptor for _, descriptor, *_ in begin.files]
         inherited += [] if begin.spool is None else [begin.spool]
+        self._steps = len(begin.tasks)
         self._page, descriptor = Page.make()
         self.process = subprocess.Popen(
             [sys.executable, "-c", _CALL.format(path=sys.path)],
@@ -154,14 +155,17 @@ class _Member:
 
     @property
     def task(self) -> int:
-        """The step that it is at; -1 for none."""
-        return self._page.read()[0]
+        """The step that it is at; -1 for none, or where a step wrote over it."""
+        task, _ = self._page.read()
+        return task if 0 <= task < self._steps else -1
 
     def silent_seconds(self, limits: Sequence[float]) -> tuple[float, float]:
         """Tell for how long it has been where it is, and for how long it may be there."""
         task, since = self._page.read()
-        limit = limits[task] if task >= 0 else _BEGIN_SECONDS
-        return time.monotonic() - max(since, self._sent), limit
+        limit = limits[task] if 0 <= task < len(limits) else _BEGIN_SECONDS
+        now = time.monotonic()
+        since = max(since, self._sent) if since <= now else self._sent  # a step may write over it
+        return now - since, limit
 
     def send(self, frame: Begin | Work | Fit | Choose | Stop) -> None:
         self._sent = time.monotonic()

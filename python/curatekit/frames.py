@@ -166,6 +166,7 @@ Request = Begin | Work | Fit | Choose | Stop
 Response = Ready | Raised | Done | Fitted | Chosen
 
 _HEADER = 8
+_MOST_BYTES = 2**40
 
 
 def packed(frame: Request | Response) -> bytes:
@@ -207,10 +208,16 @@ class Page:
 
 
 def frame_in(buffer: bytearray) -> bytes | None:
-    """Take the first frame out of what has come in, if it is whole."""
+    """Take the first frame out of what has come in, if it is whole.
+
+    Raises:
+        msgspec.DecodeError: It begins as no frame does.
+    """
     if len(buffer) < _HEADER:
         return None
     end = _HEADER + int.from_bytes(buffer[:_HEADER], "little")
+    if end > _MOST_BYTES:
+        raise msgspec.DecodeError("what came in is no frame")
     if len(buffer) < end:
         return None
     body = bytes(buffer[_HEADER:end])

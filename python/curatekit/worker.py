@@ -301,7 +301,8 @@ def _raised(error: BaseException, at: int) -> Raised:
     if isinstance(error, CurateError):  # it is said in words for whoever runs it
         return Raised(task=at, message=error.message, hint=error.hint)
     try:
-        message = f"{type(error).__name__}: {error}"
+        words = str(error)
+        message = f"{type(error).__name__}: {words}" if words else type(error).__name__
         trace = "".join(traceback.format_exception(error))
     except Exception:  # noqa: BLE001 (it cannot even say what it is)
         message, trace = type(error).__name__, ""
