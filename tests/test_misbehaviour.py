@@ -11,7 +11,7 @@ import pytest
 from conftest import COMMAND, chat, write_rows
 from odd_plugin import TRIGGER
 from recipes import ODD, carried_out, curated, stopped, write_recipe
-from running import run
+from running import complaint, run
 
 ROWS = 200
 BAD = 137
@@ -87,6 +87,15 @@ def test_what_a_row_went_through_before_it_failed_is_kept(folder: Path) -> None:
     (decision,) = (one for one in out.decisions if one["row"] == BAD)
     events = [(one["step"], one["action"]) for one in decision["events"]]
     assert events == [("shout", "changed"), ("odd", "quarantined")]
+
+
+def test_rows_that_failed_can_be_shown(folder: Path) -> None:
+    curated(recipe(folder, "raise", on_error="quarantine"))
+    shown = run(*COMMAND, "show", folder / "out", "--reason", "step-failed")
+    assert b"1 of 200 rows quarantined as step-failed" in shown.stdout
+    assert b"step-failed, LookupError: there is no such word" in shown.stdout
+    message = complaint(2, run(*COMMAND, "show", folder / "out", "--reason", "step-filed"))
+    assert "did you mean `step-failed`?" in message
 
 
 def test_a_process_that_a_step_forks_off_says_nothing(folder: Path) -> None:

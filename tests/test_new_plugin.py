@@ -53,6 +53,7 @@ def test_a_new_plugin_builds_and_passes_its_tests(run: Run) -> None:
     assert listed == (
         "acme-demo  curatekit-acme-demo 0.1.0\n"
         "  acme-demo.loud  filter: Drop records that are written in capitals.\n"
+        "built in  exact-dedup, keep-if, limit, near-dedup, sample, sort-by\n"
     )
     tested = python("-m", "pytest", "-q", "-p", "no:cacheprovider", folder=folder, path=site)
     assert "3 passed" in tested

@@ -304,6 +304,18 @@ def test_the_command_shows_a_step_and_its_options(site: Site, run: Run) -> None:
     )
 
 
+def test_a_step_in_a_file_and_one_built_in_can_be_shown(run: Run) -> None:
+    odd = Path(__file__).with_name("odd_plugin.py")
+    shown = run("plugins", "show", "odd_plugin.short", "--plugin", odd)
+    assert shown.stdout.startswith(f"odd_plugin.short  filter of {odd}\n  Drop texts of less")
+    shown = run("plugins", "show", "near-dedup")
+    assert shown.stdout.startswith("near-dedup  built in\n  Remove the rows that say nearly")
+    assert "  threshold  number, above 0, at most 1; default 0.8\n" in shown.stdout
+    shown = run("plugins", "show", "keep-if")
+    assert "reasons  missing, too-low, too-high, other-value\n" in shown.stdout
+
+
 def test_without_plugins_the_command_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CHOICE, "")
-    assert run("plugins").stdout == "no plugins are installed\n"
+    built_in = "exact-dedup, keep-if, limit, near-dedup, sample, sort-by"
+    assert run("plugins").stdout == f"no plugins are installed\nbuilt in  {built_in}\n"

@@ -123,9 +123,12 @@ class RunFolder:
         self._formats = {file.name: file.format for file in self._report.files}
         self.counts: Counter[str] = Counter()
         """Rows that are not kept, by reason; `quarantined` stands for all that were quarantined."""
+        self.reasons: Counter[str] = Counter()
+        """The same, but quarantined rows by their reasons too."""
         self._listed = {"removed": array("Q"), "quarantined": array("Q")}
         for decision in self.decisions():
             self.counts[decision.kind] += 1
+            self.reasons[decision.reason] += 1
             self._listed[decision.state].append(decision.row)
         self._kept = _Lines(path / KEPT)
         self._order = _read_order(path / ORDER)

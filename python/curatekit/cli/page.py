@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
+from itertools import islice
 
 from rich.console import Console
 
@@ -41,8 +42,12 @@ class Page:
         removed = sorted(set(counts) - {NEAR, EXACT, QUARANTINED})
         kinds = (reason,) if reason else (NEAR, *removed, EXACT)
         if reason and reason not in _FATES and not counts[reason]:
-            hint = did_you_mean(reason, counts) or f"there are `{'`, `'.join(sorted(counts))}`"
-            raise CurateError(f"no row has the reason `{reason}`", hint if counts else None)
+            if self._folder.reasons[reason]:
+                self._print_quarantined(reason, limit)
+                return
+            known = sorted({*counts, *self._folder.reasons})
+            hint = did_you_mean(reason, known) or f"there are `{'`, `'.join(known)}`"
+            raise CurateError(f"no row has the reason `{reason}`", hint if known else None)
         total = sum(counts[kind] for kind in kinds)
         quotas = _share_out(kinds, counts, total if limit is None else max(0, limit))
         shown = sum(quotas.values())
@@ -52,6 +57,17 @@ class Page:
         if any(quotas.get(kind) for kind in (NEAR, EXACT)):
             self._print_legend()
         for decision in spread(self._folder.decisions(), counts, quotas):
+            self._beside.print_case(self._folder.case(decision))
+
+    def _print_quarantined(self, reason: str, limit: int | None) -> None:
+        """Print rows that are in quarantine for one reason, the first ones."""
+        total = self._folder.reasons[reason]
+        shown = total if limit is None else min(total, limit)
+        remark = f", {shown:,} shown" if shown < total else ""
+        of = f"{total:,} of {self._folder.rows:,} rows"
+        self._beside.say(f"{of} quarantined as {reason}{remark}", "dim")
+        chosen = (one for one in self._folder.decisions() if one.reason == reason)
+        for decision in islice(chosen, shown):
             self._beside.print_case(self._folder.case(decision))
 
     def print_row(self, row: int) -> None:
