@@ -104,7 +104,7 @@ def test_score(folder: Path) -> None:
     assert first["evidence"] == "nothing"
     assert first["scores"] == {"length.hundreds": 0, "length.half": 0}
     step = report.steps[0]
-    assert (step.outcomes, step.without_score) == ({"scored": 4}, 2)
+    assert (step.outcomes, step.without_score) == ({"scored": 4}, 1)
     half = np.load(folder / "out/ledger/scores/length.half.npy")
     assert half.dtype == np.float32
     assert half[:3].tolist() == [0, 1, 3]

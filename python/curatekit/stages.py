@@ -5,6 +5,7 @@ Rows go out to child processes, and what is said of them is noted in the order o
 
 from __future__ import annotations
 
+import time
 from array import array
 from collections.abc import Iterator, Sequence
 from math import isnan
@@ -35,6 +36,8 @@ STEP_FAILED = "step-failed"
 """Why a row is in quarantine of which a step could not say anything."""
 _ONE_ROWS = 256
 """Most rows that a step gets at a time which may wait for others: a server, or a GPU."""
+_TOLD_SECONDS = 0.1
+"""Least time between two reports of how far a stage is."""
 _PIECE = 1 << 16
 """Rows of which the whereabouts are written at a time."""
 
@@ -136,13 +139,16 @@ class Stage:
             with Crew(begin, timeouts, 1, is_one=is_one) as crew:
                 fitted = {0: crew.fit(self._fit_request())}
             begin = structs.replace(begin, fitted=fitted)
-        done = 0
+        done, told = 0, time.monotonic()
         progress(self.name, 0, len(self._rows))
         with Crew(begin, timeouts, size, is_one=is_one) as crew:
             for piece in crew.map(self._works()):
                 self._take(piece)
                 done += len(piece.rows)
-                progress(self.name, done, len(self._rows))
+                if time.monotonic() - told >= _TOLD_SECONDS:
+                    progress(self.name, done, len(self._rows))
+                    told = time.monotonic()
+        progress(self.name, done, len(self._rows))
         return self._later()
 
     def _works(self) -> Iterator[Work]:
@@ -239,9 +245,11 @@ class Stage:
         codes = np.frombuffer(said.codes, np.uint8)
         tally = self._fates.tallies[one.at]
         scores = {name: np.frombuffer(data, np.float32) for name, data in said.scores.items()}
+        is_missing = np.zeros(len(places), np.bool_)
         for name, column in scores.items():
             self._fates.column(name, "f4")[rows[places]] = column
-            tally.without_score += int(np.isnan(column).sum()) - len(said.undecided)
+            is_missing |= np.isnan(column)
+        tally.without_score += int(is_missing.sum()) - len(said.undecided)
         for outcome, count in said.outcomes.items():
             tally.outcomes[outcome] = tally.outcomes.get(outcome, 0) + count
         if failed := said.outcomes.get(FAILED):

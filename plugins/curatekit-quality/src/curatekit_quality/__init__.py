@@ -44,8 +44,8 @@ class Length(Filter):
     Options = LengthOptions
     options: LengthOptions
 
-    def check(self, batch: Batch) -> NDArray[np.uint8]:
-        """Compare numbers of characters and words with the limits."""
+    def check(self, batch: Batch) -> Verdicts:
+        """Compare numbers of characters and words with the limits; they are the evidence."""
         if self.options.role is None:
             chars, words = batch.column("chars"), batch.column("words")
         else:
@@ -54,7 +54,11 @@ class Length(Filter):
             words = np.fromiter((len(text.split()) for text in texts), np.uint64, len(batch))
         too_short = (chars < self.options.min_chars) | (words < self.options.min_words)
         too_long = chars > self.options.max_chars
-        return np.select([too_short, too_long], [1, 2], 0).astype(np.uint8)
+        codes = np.select([too_short, too_long], [1, 2], 0).astype(np.uint8)
+        evidence: list[str | None] = [None] * len(batch)
+        for at in np.flatnonzero(codes).tolist():
+            evidence[at] = f"{chars[at]} characters, {words[at]} words"
+        return Verdicts(codes=codes, evidence=evidence)
 
 
 class SymbolsOptions(Options):
