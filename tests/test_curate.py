@@ -405,7 +405,8 @@ def test_a_prediction_replaces_no_result_and_no_brake_stops_it(folder: Path) -> 
     ("text", "problem"),
     [
         ('[step]\nuse = "limit"\nrows = 1', "each step is a table of its own, under `[[step]]`"),
-        ('[[step]]\nuse = "limit"\nid = "chars"\nrows = 1', "`chars` is called something else"),
+        ('[[step]]\nuse = "odd_plugin.length"\nid = "chars"', "makes a column `chars`, as what"),
+        ('[[step]]\nuse = "limit"\nid = "read"\nrows = 1', "`read` is what reads the rows"),
         (f'[[step]]\nuse = "limit"\nrows = {"1" * 5000}', "recipe.toml: "),
         (f"x = {'[' * 3000}", "recipe.toml: "),
         ("max_line = 1000000000000000000000000000000", "`max_line`: "),

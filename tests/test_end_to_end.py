@@ -51,7 +51,7 @@ def recipe(folder: Path, model: str) -> Path:
         {"use": "text.whitespace"},
         {"use": "near-dedup"},
         {"use": "quality.length", "min_chars": 200},
-        {"use": "quality.symbols", "mode": "flag"},
+        {"use": "quality.symbols", "mode": "flag", "id": "odd-signs"},
         {"use": "quality.repetition", "max_ngram_share": 0.3},
         {"use": "sample", "count": JUDGED},
         judge,

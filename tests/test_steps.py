@@ -159,12 +159,7 @@ REFUSED: list[tuple[Callable[[], Any], object, str, str]] = [
     (_Generates, [Offspring(parent=0, object=WORDS)], "that JSON can hold", repr(WORDS)),
     (_Scored, Scores(columns={}), "a column of scores for each criterion", "a dict"),
     (_Scored, Scores(columns={"A b": f32(1, 2, 3)}), "names like `clarity`", "'A b'"),
-    (
-        _Checks,
-        MASKED,
-        "uint8 of shape (3,)",
-        "uint8 of shape (3,)",
-    ),
+    (_Checks, MASKED, "uint8 of shape (3,)", "a MaskedArray"),
     (_Selects, np.array([1, 1], np.uint16), "uint16 of shape (3,)", "uint16 of shape (2,)"),
     (_Selects, np.array([1, 1, 1]), "uint16 of shape (3,)", "int64 of shape (3,)"),
     (_Selects, np.array([True]), "bool of shape (3,)", "bool of shape (1,)"),

@@ -288,6 +288,9 @@ class _Reader:
             is_sorted |= entry.use == "sort-by"
             is_flag = getattr(entry.rules, "mode", "drop") == "flag"
             if is_flag or (entry.step is not None and issubclass(entry.step, Scorer)):
+                if entry.id in COUNTS:
+                    problem = f"makes a column `{entry.id}`, as what is counted in texts is called"
+                    self.note(place, problem, "give the step another `id`")
                 known.add(entry.id)
 
     def draft(self, at: int, given: dict[str, Any]) -> _Draft | None:
@@ -302,8 +305,8 @@ class _Reader:
         if not isinstance(name, str) or not NAME.fullmatch(name):
             self.note(place, f"`id` is {name!r}", "ids are like `too-long`")
             return None
-        if name in (*COUNTS, READ):
-            self.note(place, f"`{name}` is called something else", "give the step another `id`")
+        if name == READ:
+            self.note(place, f"`{name}` is what reads the rows", "give the step another `id`")
             return None
         return _Draft(at, use, name, place, given)
 

@@ -206,8 +206,8 @@ class _Pass:
         raise TypeError(f"{task.use} is of no kind that works on batches")
 
     def done(self, number: int) -> Done:
-        left = ((int(place), at) for at, place in enumerate(self._places))
-        lines = [(place, self.batch[at].line) for place, at in left if place in self._changed]
+        left = enumerate(self._places.tolist()) if self._changed else ()
+        lines = [(place, self.batch[at].line) for at, place in left if place in self._changed]
         return Done(number=number, said=self.said, lines=lines)
 
     def _keep(self, kept: NDArray[np.bool_]) -> None:
@@ -270,7 +270,9 @@ class _Pass:
         if FAILED in outcome:
             last = len(outcome) - 1 - outcome[::-1].index(FAILED)
             found.failure = (said.notes[last] if said.notes else None) or "there is no answer"
-        open_ = np.array([one == UNDECIDED for one in outcome] or [False] * len(codes))
+        open_ = np.zeros(len(codes), np.bool_)
+        if UNDECIDED in outcome:
+            open_[:] = [one == UNDECIDED for one in outcome]
         codes[open_] = 0
         found.undecided = self._places[open_].tolist()
         found.codes = codes.tobytes() if codes.any() else b""
