@@ -153,16 +153,17 @@ class _Run:
         self._memory = memory
         self.watchers: Watchers = recipe.loaded.watchers()
         self.pairs_compared = 0
-        self._dataset = _native.Dataset(
-            files,
-            recipe.loaded.formats,
-            format=recipe.format,
-            field=recipe.field,
-            max_line=recipe.max_line,
-            io="map",
-            spool=self._scratch,
-            progress=gauge,
-        )
+        with gauge.stage("find"):
+            self._dataset = _native.Dataset(
+                files,
+                recipe.loaded.formats,
+                format=recipe.format,
+                field=recipe.field,
+                max_line=recipe.max_line,
+                io="map",
+                spool=self._scratch,
+                progress=gauge,
+            )
         self._read = len(self._dataset)
         self._spool = Spool(self._scratch / "rows")
         ids = [entry.id for entry in recipe.entries]
