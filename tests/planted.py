@@ -135,8 +135,8 @@ BUGS = (
     Bug(
         "of equal keys the first counts",
         "parts.rs",
-        "u64::from(found[at].replace(value).is_some());",
-        "1; found[at].get_or_insert(value);",
+        "                found[at] = value;",
+        "if found[at] == 0 { found[at] = value; }",
     ),
     Bug(
         "a character escaped as a surrogate pair becomes two",
