@@ -474,6 +474,13 @@ def test_a_brake_stops_a_step_that_drops_all_rows_with_a_label(folder: Path) -> 
     assert carried_out(write_recipe(folder, steps)).report["removed"] == 4
 
 
+def test_rows_that_were_made_since_do_not_hide_what_a_step_dropped(folder: Path) -> None:
+    rows = [said("Why, and what for?", "" if row % 3 else "y" * 40) for row in range(30)]
+    write_rows(folder / "rows.jsonl", rows)
+    steps = [{"use": "odd_plugin.short"}, {"use": "odd_plugin.echo"}]
+    assert "drops 20 of 30 rows" in stopped(6, write_recipe(folder, steps))
+
+
 def test_only_the_first_rows(folder: Path) -> None:
     write_rows(folder / "rows.jsonl", [said(f"row {row}") for row in range(9)])
     out = carried_out(write_recipe(folder, [{"use": "odd_plugin.shout"}]), "--rows", "4")

@@ -23,6 +23,7 @@ DRAWING = """
     steps ← frames ← worker, crew
     built_in, plugins ← worker
     frames ← crew ← stages ← curate ← cli
+    dedup ← curate
     output, steps ← fates ← stages
     recipe ← recipe_schema ← cli
     recipe ← stages

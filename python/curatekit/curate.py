@@ -21,6 +21,7 @@ from curatekit import _native
 from curatekit.brakes import BrakeError, check_step
 from curatekit.built_in import DEDUP, STEPS, ExactDedup, NearDedup, SortBy
 from curatekit.crew import Crew
+from curatekit.dedup import decide_among
 from curatekit.errors import CurateError
 from curatekit.fates import LIVE, REMOVED, UNDECIDED, Event, Fates
 from curatekit.frames import Choose, Column
@@ -198,7 +199,7 @@ class _Run:
         for stage in _stages(entries):
             if self._is_open(stage[0]):
                 continue
-            first = stage[0].entry
+            first, entered = stage[0].entry, len(self._dataset)
             if first.use in DEDUP:
                 self._deduplicate(stage[0])
             elif first.step is not None and issubclass(first.step, SortBy):
@@ -208,7 +209,7 @@ class _Run:
             else:
                 self._work_through(stage)
             for one in stage:
-                self._brake(one)
+                self._brake(one, entered)
         return self._publish()
 
     def _validate(self) -> None:
@@ -262,22 +263,8 @@ class _Run:
         present = self._fates.state == LIVE
         tally = self._fates.tallies[one.at]
         with self._gauge.stage(one.entry.id):
-            decided = self._dataset.decide(
-                present,
-                also=settings.also,
-                on=settings.on,
-                method=settings.method,
-                threshold_millis=settings.threshold_millis,
-                ngram=settings.ngram,
-                alike=settings.alike,
-                numbers=settings.numbers,
-                recall=settings.recall,
-                keep=settings.keep,
-                seed=settings.seed,
-                threads=settings.threads,
-                memory=settings.memory,
-                spool=self._scratch,
-                progress=self._gauge,
+            decided = decide_among(
+                self._dataset, present, settings, spool=self._scratch, progress=self._gauge
             )
             decided.write_removals(self._fates.note_file(one.at))
         for problem in decided.problems(len(present)):
@@ -348,17 +335,18 @@ class _Run:
         ]
         return np.concatenate(counts) if counts else np.empty(0, np.uint32)
 
-    def _brake(self, one: Numbered) -> None:
+    def _brake(self, one: Numbered, rows: int) -> None:
         """Look at what a step dropped; those that the recipe itself tells what to keep may.
 
-        Where rows are undecided, nobody knows what share of them that will be.
+        Of its stage so many rows were there, and others may have been made since. Where rows are
+        undecided, nobody knows what share of them that will be.
         """
         if (self._fates.state == UNDECIDED).any():
             return
         step = one.entry.step
         chooses = step is not None and issubclass(step, Selector)
         if one.entry.use == "near-dedup" or ("." in one.entry.use and not chooses):
-            state, ended = self._fates.state, self._fates.step
+            state, ended = self._fates.state[:rows], self._fates.step[:rows]
             removed = np.flatnonzero((state == REMOVED) & (ended == one.at)).astype(np.uint64)
             kept = np.flatnonzero((state == LIVE) | (ended > one.at)).astype(np.uint64)
             try:

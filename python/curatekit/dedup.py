@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from curatekit import _native
 from curatekit.formats import FORMATS
@@ -279,25 +279,32 @@ def decide(
         FORMATS,
         format=settings.format,
         field=settings.field,
-        also=settings.also,
-        on=settings.on,
-        method=settings.method,
-        threshold_millis=settings.threshold_millis,
-        ngram=settings.ngram,
-        alike=settings.alike,
-        numbers=settings.numbers,
-        recall=settings.recall,
-        keep=settings.keep,
         label=settings.label,
-        seed=settings.seed,
         max_line=settings.max_line,
         on_error=settings.on_error,
-        threads=settings.threads,
-        memory=settings.memory,
         io=settings.io,
         spool=spool,
         progress=progress,
+        **_compared(settings),
     )
+
+
+def decide_among(
+    dataset: _native.Dataset,
+    present: NDArray[np.bool_],
+    settings: Settings,
+    *,
+    spool: str | PathLike[str],
+    progress: Progress | None = None,
+) -> Decided:
+    """Decide those rows of a dataset that are `present`, `(rows,)`, as they now are."""
+    return dataset.decide(present, spool=spool, progress=progress, **_compared(settings))
+
+
+def _compared(settings: Settings) -> dict[str, Any]:
+    """Give what the core is told of a comparison, whatever rows it is about."""
+    names = ("also", "on", "method", "threshold_millis", "ngram", "alike", "numbers", "recall")
+    return {name: getattr(settings, name) for name in (*names, "keep", "seed", "threads", "memory")}
 
 
 def _decisions(inputs: Inputs, settings: Settings) -> Decisions:
