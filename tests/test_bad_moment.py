@@ -97,7 +97,7 @@ def test_an_input_cut_short_under_its_map_is_refused(here: Path) -> None:
     rows = [chat(" ".join(words), " ".join([*words, str(number)])) for number in range(100)]
     write_rows(here / "data.jsonl", rows)
     running = start("data.jsonl", "--threads", "1", "--alike", "each-role", "--max-drop", "1")
-    while not (here / "out.partial/decisions.jsonl").exists():
+    while not (here / "out.partial/out/decisions.jsonl").exists():
         assert running.poll() is None
     os.truncate("data.jsonl", 0)
     assert complaint(3, end(running)) == CHANGED

@@ -26,7 +26,8 @@ import pytest
 from msgspec import Struct
 
 from curatekit import brakes, cli, hookspecs, report
-from curatekit.recipe_report import RecipeReport, StepReport, Written
+from curatekit.ledger import Written
+from curatekit.recipe_report import RecipeReport, StepReport
 from curatekit.steps import KINDS, Step
 
 ROOT = Path(__file__).parent.parent

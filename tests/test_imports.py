@@ -22,15 +22,20 @@ DRAWING = """
     plugins ← recipe, cli, testing ← scaffold
     steps ← frames ← worker, crew
     built_in, plugins ← worker
+    errors ← interrupt ← output, stages
+    output, frames ← journal ← stages
     frames ← crew ← stages ← curate ← cli
     dedup ← curate
-    output, steps ← fates ← stages
+    output, evidence, _native ← ledger ← publish, fates, recipe_report, folder
+    report ← publish ← dedup
+    evidence ← dedup
+    steps ← fates ← stages
     recipe ← recipe_schema ← cli
     recipe ← stages
     settings, _native ← notices ← report ← brakes
-    report ← gauge ← run, publish
-    fates, recipe, recipe_report ← publish ← curate
-    output, report ← recipe_report ← publish
+    report ← gauge ← run
+    fates, recipe ← recipe_report
+    report ← recipe_report ← curate
     evidence ← report, folder
     recipe ← brakes
     output, _native ← folder ← brakes ← run, curate ← cli

@@ -112,7 +112,7 @@ def test_what_does_not_fit_leaves_nothing(tmp_path: Path, way: str, name: str) -
         disk.mkdir()
         ended = run(*PRIVATE_MOUNTS, "sh", "-c", MOUNT, "sh", str(room * PAGE), disk, *command)
         problem = "no space left on device"
-    place = "out.partial" if file in unnamed else f"out.partial/{file}"
+    place = "out.partial" if file in unnamed else f"out.partial/out/{file}"
     assert re.fullmatch(rf"error: /.+/{place}: {problem}\n", complaint(4, ended))
 
 

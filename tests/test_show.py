@@ -403,7 +403,7 @@ def test_every_case_has_the_bytes_of_its_rows(
         if decision.witness:
             assert case.witness == lines[decision.witness.row]
     kept = set(range(folder.rows)) - {decision.row for decision in decisions}
-    assert all(folder.row(row) == lines[row] for row in kept)
+    assert all(folder.ledger.now(row) == lines[row] for row in kept)
     assert len(read_rows(tmp_path / "out/kept.jsonl")) == len(kept)
 
 

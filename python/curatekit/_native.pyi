@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from curatekit.formats import Format
 
 __all__ = [
+    "STRIDE",
     "UNICODE_VERSION",
     "WHEREABOUTS",
     "Block",
@@ -26,6 +27,7 @@ __all__ = [
     "end_with_parent",
     "guard_maps",
     "parts",
+    "unpack",
 ]
 
 __version__: str
@@ -33,6 +35,8 @@ __version__: str
 UNICODE_VERSION: str
 """Unicode version of the frozen tables that decide lower case and word classes."""
 
+STRIDE: int
+"""Lines of a file of rows from one known offset to the next."""
 WHEREABOUTS: int
 """Bytes that tell where a row stands."""
 
@@ -50,6 +54,37 @@ class Progress(Protocol):
         Work is counted in bytes for `read` and `write`, in rows for the others. A total may change
         as the stage goes on; at its end, `done` equals it.
         """
+
+@type_check_only
+class InputFile(TypedDict):
+    """An input, as it was read."""
+
+    name: str
+    """The path as given."""
+    format: str
+    framing: Literal["lines", "array", "object"]
+    compression: Literal["none", "gzip", "zstd"]
+    bytes: int
+    """After decompression, as the hash."""
+    xxh3_128: str
+    first_row: int
+    rows: int
+
+@type_check_only
+class WrittenFile(TypedDict):
+    """A file that was written."""
+
+    name: str
+    """Without its folder."""
+    rows: int
+    """Lines."""
+    bytes: int
+    xxh3_128: str
+    """Hash of all its bytes."""
+    blocks: list[str]
+    """The same of each 16 MiB of them."""
+    index: list[int]
+    """Of a file of rows, where every `STRIDE`th line begins; in a packed one a frame begins."""
 
 @type_check_only
 class FileSummary(TypedDict):
@@ -210,17 +245,20 @@ class Decided:
         """Shingles that a near-duplicate and its witness share in their least similar role."""
     def united(self) -> NDArray[np.uint32]:
         """Shingles of a near-duplicate and its witness united in that role; else 0; `(rows,)`."""
-    def write(self, folder: str | PathLike[str], *, progress: Progress | None = None) -> None:
-        """Write `{kept,removed,quarantine,decisions}.jsonl`, down to the disk.
+    def dataset(self) -> Dataset:
+        """Give the rows that were decided; the maps are shared."""
+    def write_decisions(
+        self, path: str | PathLike[str], *, progress: Progress | None = None
+    ) -> WrittenFile:
+        """Write a line for each row that is not kept, in row order, down to the disk.
 
         Raises:
-            OSError: A file cannot be written; carries errno and file name.
+            OSError: The file cannot be written; carries errno and file name.
             DataError: An input changed since it was opened; nothing written can be trusted.
         """
-
     def write_removals(
         self, path: str | PathLike[str], *, progress: Progress | None = None
-    ) -> None:
+    ) -> WrittenFile:
         """Write a line for each removed row, in row order, as `Dataset.write_decisions` reads it.
 
         Raises:
@@ -279,8 +317,29 @@ class Dataset:
         Raises:
             IndexError: There is no such row.
         """
-    def shards(self) -> list[tuple[str, str, int, int]]:
-        """For each input its path as given, its layout, its first row, and how many it has."""
+    def inputs(self) -> list[InputFile]:
+        """What each input is, in order."""
+    def lines(self, rows: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Tell on which line of its file each row begins, from 1.
+
+        Raises:
+            IndexError: There is no such row.
+        """
+    def gaps(self) -> tuple[list[bytes], NDArray[np.uint64], NDArray[np.uint64], bytes]:
+        """Tell what stands between rows, so that rows and gaps together are the inputs.
+
+        Before the first row of an input, between two, and after its last there is a gap, which may
+        be empty. They count from the input's first row plus its place among the inputs.
+
+        Returns:
+            For each input what usually stands between two of its rows; the numbers of other gaps,
+            where each of these ends in the bytes that follow, and these. The usual first gap is
+            empty, and so is the last, but a line feed after the last of some lines.
+        """
+    def rewritten(self) -> NDArray[np.uint64]:
+        """The rows of inputs that are no longer what they were, ascending."""
+    def bytes_of(self, present: NDArray[np.bool_]) -> int:
+        """Bytes of some rows as they stand in the inputs: those that are `present`, `(rows,)`."""
     def labels(self, field: str, rows: NDArray[np.uint64]) -> list[str | None]:
         """For each row the value of a top-level field: a string, or the JSON of anything else.
 
@@ -329,25 +388,34 @@ class Dataset:
     def copy(
         self,
         rows: NDArray[np.uint64],
-        path: str | PathLike[str],
+        folder: str | PathLike[str],
+        stem: str,
         *,
         original: bool,
+        shard_bytes: int | None,
+        zstd: bool,
         progress: Progress | None,
-    ) -> tuple[int, int, str]:
-        """Write rows to a new file, in the order given, as they are now or as they were read.
+    ) -> list[WrittenFile]:
+        """Write rows to new files, in the order given, as they are now or as they were read.
 
-        Returns:
-            Lines, bytes, and the xxh3-128 of these in hexadecimal.
+        Args:
+            rows: Which.
+            folder: Where to write `STEM.jsonl`; of several, `STEM-00001.jsonl` is the first.
+            stem: How the files are called.
+            original: As they were read, not as they are now.
+            shard_bytes: Most bytes of a file, before it is packed; None is one file.
+            zstd: Pack each file with Zstandard, and add `.zst` to its name.
+            progress: Is told how far the work is.
 
         Raises:
             IndexError: There is no such row.
-            OSError: The file cannot be written.
+            OSError: A file cannot be written.
             DataError: An input changed since it was opened.
         """
     def write_decisions(
         self, lives: Sequence[tuple[str, str | PathLike[str]]], path: str | PathLike[str]
-    ) -> int:
-        """Merge what steps did to rows into one file, a line for each row; returns how many.
+    ) -> WrittenFile:
+        """Merge what steps did to rows into one file, a line for each row.
 
         Args:
             lives: For each step, in order, its name and a file of its events, in row order.
@@ -545,6 +613,13 @@ def parts(row: bytes, format: Format, *, field: str | None = None) -> list[tuple
 
     Raises:
         ValueError: The row is not a JSON object of that format.
+    """
+
+def unpack(frames: bytes) -> bytes:
+    """Unpack whole Zstandard frames.
+
+    Raises:
+        ValueError: They are none, or damaged.
     """
 
 def guard_maps() -> None:

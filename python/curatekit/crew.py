@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
@@ -22,19 +22,19 @@ import msgspec
 import numpy as np
 from msgspec import Struct, structs
 
-from curatekit.errors import ContractError, CurateError, DataError, StepError
+from curatekit.errors import CurateError, DataError
 from curatekit.frames import (
     Begin,
     Choose,
     Chosen,
     Done,
+    Failure,
     Fit,
     Fitted,
     Page,
     Raised,
     Ready,
     Response,
-    Said,
     Stop,
     Work,
     frame_in,
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from curatekit.steps import Author
 
 _CALL = "import sys; sys.path[:] = {path!r}; from curatekit.worker import main; main()"
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -66,29 +65,6 @@ _LOOK_SECONDS = 0.25
 """Longest time until the parent looks again which steps its children are at."""
 _PATIENCE_SECONDS = 10.0
 """Longest time for a child to close its steps."""
-
-
-class Failure(Struct, frozen=True):
-    """Why a step could not say anything of a row."""
-
-    task: int
-    message: str
-    trace: str = ""
-    hint: str | None = None
-    contract: tuple[str, str, str, str] | None = None
-    said: Sequence[Said] = ()
-    """What the steps before it said."""
-
-    def error(self, author: Author, place: str | None = None) -> ContractError | StepError:
-        """Make the error that ends a run for it."""
-        if self.contract is not None:
-            return ContractError(*self.contract)
-        hint = self.hint
-        if hint is None and place is not None:
-            hint = 'with `on_error = "quarantine"` such rows are set aside, and the run goes on'
-        return StepError(
-            author.step, author.plugin, self.message, place=place, hint=hint, trace=self.trace
-        )
 
 
 class Piece(Struct, frozen=True):
@@ -223,6 +199,7 @@ class Crew:
         begin: What the steps are, and where the data.
         timeouts: Seconds that each step may take for a batch.
         size: How many children there may be.
+        is_stopping: Whether no more is to be given out.
         is_one: Whether the steps want the machine for themselves; else each has one thread.
 
     Raises:
@@ -231,9 +208,16 @@ class Crew:
     """
 
     def __init__(
-        self, begin: Begin, timeouts: Sequence[float], size: int, *, is_one: bool = True
+        self,
+        begin: Begin,
+        timeouts: Sequence[float],
+        size: int,
+        *,
+        is_one: bool = True,
+        is_stopping: Callable[[], bool] = bool,
     ) -> None:
         self._begin = begin
+        self._is_stopping = is_stopping
         self._is_one = is_one
         self._timeouts = timeouts
         self._size = size
@@ -264,13 +248,17 @@ class Crew:
         self._selector.close()
 
     def map(self, works: Iterable[Work]) -> Iterator[Piece]:
-        """Give out batches, and give back what came of their rows, in order."""
+        """Give out batches, and give back what came of their rows, in order.
+
+        Once it is to stop, it waits for what was given out, and ends early.
+        """
         source = iter(works)
         again: deque[_Job] = deque()
         order: deque[_Batch] = deque()
         is_more = True
         while True:
-            while is_more and not again and len(order) < _AHEAD * self._size:
+            is_stopping = self._is_stopping()
+            while is_more and not again and len(order) < _AHEAD * self._size and not is_stopping:
                 work = next(source, None)
                 if work is None:
                     is_more = False
@@ -278,11 +266,14 @@ class Crew:
                 order.append(_Batch(work))
                 again.append((order[-1], 0, work))
                 self._give(again)
-            self._give(again)
+            if not is_stopping:
+                self._give(again)
             if not order:
                 return
             if all(piece is not None for piece in order[0].pieces):
                 yield from (piece for piece in order.popleft().pieces if piece is not None)
+            elif is_stopping and not any(member.job for member in self._members):
+                return
             else:
                 self._wait(again)
 

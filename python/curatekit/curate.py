@@ -8,33 +8,51 @@ numbered after all others, and no row is decided twice.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from msgspec import structs, to_builtins
+from xxhash import xxh3_128
 
 from curatekit import _native
 from curatekit.brakes import BrakeError, check_step
 from curatekit.built_in import DEDUP, STEPS, ExactDedup, NearDedup, SortBy
 from curatekit.crew import Crew
 from curatekit.dedup import decide_among
-from curatekit.errors import CurateError
-from curatekit.fates import LIVE, REMOVED, UNDECIDED, Event, Fates
-from curatekit.frames import Choose, Column
+from curatekit.errors import CurateError, DataError
+from curatekit.evidence import EXACT, NEAR
+from curatekit.fates import LIVE, Event, Fates, Witnesses
+from curatekit.frames import Choose, Chosen, Column
 from curatekit.gauge import Gauge, cores
 from curatekit.inputs import expand
-from curatekit.output import FIGURES, KEPT, places, staged, write
-from curatekit.publish import publish
+from curatekit.journal import Checked, Decided, Journal, Plan, Spool
+from curatekit.ledger import REMOVED, UNDECIDED
+from curatekit.output import (
+    DECISIONS,
+    FIGURES,
+    PLAIN,
+    REPORT,
+    Packing,
+    Work,
+    check_space,
+    holds_rows,
+    is_run,
+    places,
+    staged,
+    unfinished,
+    write,
+)
+from curatekit.publish import Publisher
 from curatekit.recipe import Recipe
 from curatekit.recipe_report import RecipeReport
+from curatekit.recipe_report import build as build_report
 from curatekit.records import COUNTS
 from curatekit.report import Outcome, build, to_json
 from curatekit.settings import Settings, parse_names, parse_threshold
-from curatekit.stages import Hands, Numbered, Spool, Stage, begin_of, is_fitted
+from curatekit.stages import Hands, Numbered, Stage, begin_of, is_fitted
 from curatekit.steps import Generator, Selector, copies
 
 if TYPE_CHECKING:
@@ -47,7 +65,6 @@ if TYPE_CHECKING:
 
 DRY = ".dry-run"
 """What the folder of a prediction has after the name of the output."""
-_SCRATCH = ".scratch"
 _MOST_COPIES = 2**31
 _PIECE = 1 << 14
 """Rows whose texts are counted at a time."""
@@ -63,31 +80,39 @@ def curate(
     workers: int = 0,
     batch_rows: int = 1024,
     memory: int = 4 * 2**30,
+    packing: Packing = PLAIN,
+    journal_seconds: float = 5.0,
     progress: Progress | None = None,
 ) -> Outcome[RecipeReport]:
     """Carry out a recipe, and write what is left, and why the rest is not, into a new folder.
 
     The folder holds `kept.jsonl`, `removed.jsonl`, `quarantine.jsonl`, `decisions.jsonl`,
-    `report.json`, `run.json`, and in `ledger/` what steps said of rows as columns. It appears
-    whole, or not at all.
+    `report.json`, `run.json`, and in `ledger/` what became of rows as columns. It appears whole, or
+    not at all. A run that does not come to its end leaves what it has done in `OUT.partial`, and
+    the same call goes on from there.
 
     Args:
         recipe: What to do, as `curatekit.recipe.read` gives it.
         out: The output folder, if not that of the recipe.
-        force: Replace an `out` that is empty or a former run.
+        force: Replace an `out` that is empty or a former run, and begin anew where another recipe,
+            or other inputs, were not finished.
         is_dry: Only predict: no rows are written, and no step may do what costs money. Decisions
             and report stand in the folder `OUT.dry-run`.
         rows: Look at so many rows only, the first.
         workers: Processes, and threads; 0 means one a core. Does not change the result.
         batch_rows: Rows that a step gets at a time. Does not change the result.
         memory: Budget for private memory of a deduplication, in bytes.
+        packing: How the files of rows are written.
+        journal_seconds: How often what is done goes down to the disk, so that the same call goes
+            on from there after whatever ends this one. Does not change the result.
         progress: Called about ten times a second, and when a batch is done.
 
     Raises:
         FileNotFoundError: An input is missing.
         DataError: An input cannot be read, or changed meanwhile.
         ValueError: A number is out of its range.
-        CurateError: The inputs name a file twice or none, or `out` cannot be replaced.
+        CurateError: The inputs name a file twice or none, `out` cannot be replaced, or another run
+            into it was not finished.
         StepError: A step failed, or failed too often.
         ContractError: A step returned what its kind does not allow.
         BrakeError: A step dropped more than the recipe allows.
@@ -103,8 +128,21 @@ def curate(
         _check_prediction(_dry(out))
     gauge = Gauge(progress)
     hands = Hands(workers=workers or cores(), batch_rows=batch_rows, is_dry=is_dry)
-    with staged(_dry(out) if is_dry else out, force=force or is_dry) as work:
-        with _Run(recipe, files, work, hands=hands, gauge=gauge, memory=memory, rows=rows) as run:
+    place = _dry(out) if is_dry else out
+    with staged(place, force=force or is_dry, resumes=not is_dry) as work:
+        run = _Run(
+            recipe,
+            files,
+            work,
+            hands=hands,
+            packing=packing,
+            gauge=gauge,
+            memory=memory,
+            rows=rows,
+            journal_seconds=journal_seconds,
+        )
+        with run:
+            run.resume(anew=force)
             report = run.carry_out()
             figures = gauge.figures(
                 threads=hands.workers,
@@ -112,8 +150,9 @@ def curate(
                 io="map",
                 bytes_read=report.bytes_read,
                 pairs_compared=run.pairs_compared,
+                attempts=run.attempts,
             )
-        write(work / FIGURES, to_json(figures))
+        write(work.folder / FIGURES, to_json(figures))
     run.watchers.call("on_run_end", report=to_builtins(report))
     return Outcome(report, figures)
 
@@ -126,7 +165,8 @@ def _dry(out: Path) -> Path:
 
 def _check_prediction(folder: Path) -> None:
     """See that a prediction would replace nothing but another one."""
-    if (folder / KEPT).exists():
+    names = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+    if is_run(names) and holds_rows(names):
         hint = "rename it, or name another output"
         raise CurateError(f"`{folder}` is the output of a run, so no prediction goes there", hint)
 
@@ -138,18 +178,20 @@ class _Run:
         self,
         recipe: Recipe,
         files: list[str],
-        work: Path,
+        work: Work,
         *,
         hands: Hands,
+        packing: Packing,
         gauge: Gauge,
         memory: int,
         rows: int | None,
+        journal_seconds: float,
     ) -> None:
         self._recipe = recipe
         self._work = work
-        self._scratch = work / _SCRATCH
-        self._scratch.mkdir()
+        self._scratch = work.place
         self._hands = hands
+        self._packing = packing
         self._gauge = gauge
         self._memory = memory
         self.watchers: Watchers = recipe.loaded.watchers()
@@ -166,7 +208,13 @@ class _Run:
                 progress=gauge,
             )
         self._read = len(self._dataset)
+        if packing == PLAIN and not hands.is_dry:
+            present = np.arange(self._read) < (self._read if rows is None else rows)
+            check_space(work.folder, self._dataset.bytes_of(present))
+        self._looked_at = rows
+        self._is_strange = True
         self._spool = Spool(self._scratch / "rows")
+        self._journal = Journal(None if hands.is_dry else work.place, self._spool, journal_seconds)
         ids = [entry.id for entry in recipe.entries]
         self._fates = Fates(self._read, ids, self._scratch / "lives")
         if rows is not None:
@@ -174,7 +222,7 @@ class _Run:
         self._order: NDArray[np.uint64] | None = None
         self._copies: NDArray[np.int64] | None = None
         self._brakes: list[str] = []
-        self._dedups: dict[int, dict[str, Any]] = {}
+        self._dedups: dict[int, Mapping[str, Any]] = {}
 
     def __enter__(self) -> Self:
         self._fates.__enter__()
@@ -186,9 +234,40 @@ class _Run:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._journal.close()
         self._spool.close()
         self._fates.__exit__(kind, error, trace)
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        if self._is_strange:
+            return  # what is there belongs to another run
+        # What is wrong with the data, or with what it was told, would be so again.
+        self._work.is_kept &= not isinstance(error, BrakeError | DataError)
+        if error is not None and self._work.is_kept:
+            error.add_note(f"the same command goes on from what is done in `{self._work.place}`")
+
+    @property
+    def attempts(self) -> int:
+        """How often it was begun."""
+        return self._journal.attempts
+
+    def resume(self, *, anew: bool) -> None:
+        """Go on with what another run left, or begin.
+
+        Raises:
+            CurateError: It was another recipe, and `anew` does not say that that does not matter.
+            DataError: The same for an input.
+        """
+        inputs = self._dataset.inputs()
+        plan = Plan(
+            curatekit=_native.__version__,
+            unicode=_native.UNICODE_VERSION,
+            recipe=self._recipe.plain(),
+            rows=self._looked_at,
+            plugins=self._recipe.loaded.digests({one.use for one in self._recipe.entries}),
+            inputs=tuple((one["name"], one["bytes"], one["xxh3_128"]) for one in inputs),
+        )
+        self._journal.open(plan, anew=anew)
+        self._is_strange = False
+        self._work.is_kept = not self._hands.is_dry
 
     def carry_out(self) -> RecipeReport:
         files = [path for path, _ in self._dataset.formats()]
@@ -214,9 +293,14 @@ class _Run:
 
     def _validate(self) -> None:
         """Set aside the rows that cannot be judged."""
-        with self._gauge.stage("read"):
-            found = self._dataset.problems(self._fates.live, self._hands.workers, self._gauge)
-        for row, reason, message in found:
+        checked = self._journal.take(Checked)
+        if checked is None:
+            with self._gauge.stage("read"):
+                live = self._fates.live
+                checked = Checked(self._dataset.problems(live, self._hands.workers, self._gauge))
+            self._journal.add(checked)
+            self._journal.commit()
+        for row, reason, message in checked.found:
             self._fates.note(0, Event(row, "quarantined", reason, message))
 
     def _is_open(self, one: Numbered) -> bool:
@@ -245,6 +329,7 @@ class _Run:
             dataset=self._dataset,
             fates=self._fates,
             spool=self._spool,
+            journal=self._journal,
             hands=self._hands,
             watchers=self.watchers,
         )
@@ -259,23 +344,45 @@ class _Run:
 
     def _deduplicate(self, one: Numbered) -> None:
         """Remove the rows that repeat another one, among those that are left, as they now are."""
+        found, fates = self._journal.take(Decided), self._fates
+        if found is not None and not _is_whole(fates.note_file(one.at), found.events):
+            raise unfinished(self._work.place, f"what `{one.entry.id}` removed is not there")
+        decided = None
+        if found is None:
+            decided, found = self._decide(one)
+            self._journal.add(found)
+            self._journal.commit()
+        for row, reason, message in found.problems:
+            fates.note(0, Event(row, "quarantined", reason, message))
+        fates.tallies[one.at].entered = int((fates.state == LIVE).sum())
+        if decided is None:
+            fates.note_removals(one.at)
+        else:
+            state = decided.state()
+            columns = (decided.witness(), decided.shared(), decided.united())
+            witnesses = Witnesses(*(column.astype(np.uint32, copy=False) for column in columns))
+            for code, reason in enumerate((EXACT, NEAR), 1):
+                rows = np.flatnonzero(state == code).astype(np.uint64)
+                fates.note_removed(one.at, rows, reason, witnesses)
+        self.pairs_compared += found.pairs_compared
+        self._dedups[one.at] = found.report
+
+    def _decide(self, one: Numbered) -> tuple[_native.Decided, Decided]:
+        """Compare rows, and say what came of it as the journal does."""
         settings = _settings(one, self._recipe, self._hands.workers, self._memory)
         present = self._fates.state == LIVE
-        tally = self._fates.tallies[one.at]
         with self._gauge.stage(one.entry.id):
             decided = decide_among(
                 self._dataset, present, settings, spool=self._scratch, progress=self._gauge
             )
-            decided.write_removals(self._fates.note_file(one.at))
-        for problem in decided.problems(len(present)):
-            event = Event(problem["row"], "quarantined", problem["reason"], problem["message"])
-            self._fates.note(0, event)
-        tally.entered = int((self._fates.state == LIVE).sum())
-        state = decided.state()
-        for code, reason in enumerate(("exact-duplicate", "near-duplicate"), 1):
-            self._fates.note_removed(one.at, np.flatnonzero(state == code).astype("u8"), reason)
-        self.pairs_compared += decided.pairs_compared
-        self._dedups[one.at] = to_builtins(build(settings, decided))
+            events = decided.write_removals(self._fates.note_file(one.at))
+        problems = decided.problems(len(present))
+        return decided, Decided(
+            events=(events["bytes"], events["xxh3_128"]),
+            problems=[(each["row"], each["reason"], each["message"]) for each in problems],
+            report=to_builtins(build(settings, decided)),
+            pairs_compared=decided.pairs_compared,
+        )
 
     def _select(self, one: Numbered) -> None:
         """Ask a step that chooses among all rows that are left."""
@@ -291,9 +398,14 @@ class _Run:
             else:
                 begin = begin_of(self._recipe, [one], self._dataset, self._hands)
                 is_one = entry.placement == "one"
-                with Crew(begin, [entry.rules.timeout_seconds], 1, is_one=is_one) as crew:
+                said = self._journal.take(Chosen)
+                if said is None:
                     request = Choose({name: Column.of(column) for name, column in columns.items()})
-                    chosen = crew.choose(request)
+                    with Crew(begin, [entry.rules.timeout_seconds], 1, is_one=is_one) as crew:
+                        said = Chosen(crew.choose(request).tobytes())
+                    self._journal.add(said)
+                    self._journal.commit()
+                chosen = np.frombuffer(said.copies, np.uint16)
             reasons: tuple[str, ...] = getattr(entry.step, "reasons", ())
             for row in np.sort(rows[chosen == 0]).tolist():
                 self._fates.note(one.at, Event(row, "removed", reasons[0]))
@@ -357,21 +469,50 @@ class _Run:
                 self._brakes.append(brake.message)
 
     def _publish(self) -> RecipeReport:
-        kept = self._in_order()
-        if self._copies is not None:
-            kept = np.repeat(kept, self._copies[kept])
-        return publish(
-            self._work,
-            recipe=self._recipe,
-            dataset=self._dataset,
-            fates=self._fates,
-            kept=kept,
-            is_in_order=self._order is None and self._copies is None,
+        """Write what became of all rows; of a prediction no rows."""
+        order = self._in_order() if self._order is not None or self._copies is not None else None
+        if self._copies is not None and order is not None:
+            order = np.repeat(order, self._copies[order])
+        flags = {one.id for one in self._recipe.entries if getattr(one.rules, "mode", "") == "flag"}
+        said = {
+            f"{'flags' if name in flags else 'scores'}/{name}": column
+            for name, column in self._fates.columns.items()
+        }
+        columns = self._fates.columns_with(said, order)
+        publisher = Publisher(self._work.folder, self._dataset, columns, self._packing)
+        if not self._hands.is_dry:
+            with self._gauge.stage("write"):
+                publisher.write_rows(self._gauge)
+        with self._gauge.stage("explain"):
+            path = self._work.folder / DECISIONS
+            publisher.note(self._dataset.write_decisions(self._fates.lives(), path))
+            publisher.write_ledger()
+        if not self._hands.is_dry:
+            with self._gauge.stage("check"):
+                publisher.check_counts()
+        report = build_report(
+            self._recipe,
+            self._dataset,
+            self._fates,
+            publisher.written,
             dedups=self._dedups,
             brakes=self._brakes,
-            is_dry=self._hands.is_dry,
-            gauge=self._gauge,
         )
+        publisher.document(REPORT, to_json(report))
+        publisher.write_manifest()
+        return report
+
+
+def _is_whole(path: Path, told: tuple[int, str]) -> bool:
+    """Tell whether a file is there, with so many bytes and this hash."""
+    found = xxh3_128()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                found.update(block)
+    except FileNotFoundError:
+        return False
+    return (path.stat().st_size, found.hexdigest()) == told
 
 
 def _stages(entries: list[Numbered]) -> Iterator[list[Numbered]]:

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curatekit import _native
+from curatekit.evidence import EXACT, NEAR
 from curatekit.formats import FORMATS
 from curatekit.inputs import Inputs, expand
-from curatekit.output import staged
+from curatekit.output import DECISIONS, PLAIN, Packing, staged
 from curatekit.settings import (
     Alike,
     Io,
@@ -35,6 +36,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from curatekit._native import Decided, Problem, Progress, Summary
+    from curatekit.publish import Publisher
+
+
+_QUARANTINED = 3
+"""What the core calls it."""
 
 
 class Decisions:
@@ -97,8 +103,8 @@ class Decisions:
     def write(self, folder: str | PathLike[str], *, force: bool = False) -> None:
         """Write the rows, and a decision for each that is not kept, into a new folder.
 
-        It holds `kept.jsonl`, `removed.jsonl`, `quarantine.jsonl` and `decisions.jsonl`, and
-        appears whole, or not at all. `curatekit.run.deduplicate` writes a report as well.
+        It holds `kept.jsonl`, `removed.jsonl`, `quarantine.jsonl`, `decisions.jsonl` and `ledger/`,
+        and appears whole, or not at all. `curatekit.run.deduplicate` writes a report as well.
 
         Raises:
             CurateError: The folder exists; with `force`, an empty one or a former run is replaced.
@@ -106,7 +112,11 @@ class Decisions:
             OSError: The disk is full or fails.
         """
         with staged(Path(folder), force=force) as work:
-            self._decided.write(work)
+            decided, publisher = self._decided, publisher_of(self._decided, work.folder, PLAIN)
+            publisher.write_rows(None)
+            publisher.note(decided.write_decisions(work.folder / DECISIONS))
+            publisher.write_ledger()
+            publisher.write_manifest()
 
     def __len__(self) -> int:
         return self.summary["rows"]
@@ -299,6 +309,31 @@ def decide_among(
 ) -> Decided:
     """Decide those rows of a dataset that are `present`, `(rows,)`, as they now are."""
     return dataset.decide(present, spool=spool, progress=progress, **_compared(settings))
+
+
+def publisher_of(decided: Decided, folder: Path, packing: Packing) -> Publisher:
+    """Get ready to write what was decided into a folder."""
+    import numpy as np  # noqa: PLC0415 (slow, and only what is written needs it)
+
+    from curatekit.ledger import Columns  # noqa: PLC0415
+    from curatekit.publish import Publisher  # noqa: PLC0415
+
+    found = decided.state()
+    problems = [problem["reason"] for problem in decided.problems(len(found))]
+    reasons = sorted({"", EXACT, NEAR, *problems})
+    reason = np.array([reasons.index(one) for one in ("", EXACT, NEAR, "")], np.uint16)[found]
+    reason[found == _QUARANTINED] = [reasons.index(one) for one in problems]
+    columns = Columns(
+        steps=("read", "exact-dedup", "near-dedup"),
+        reasons=reasons,
+        state=np.array([0, 1, 1, 2], np.uint8)[found],
+        step=np.array([0, 1, 2, 0], np.uint16)[found],
+        reason=reason,
+        witness=decided.witness(),
+        shared=decided.shared(),
+        united=decided.united(),
+    )
+    return Publisher(folder, decided.dataset(), columns, packing)
 
 
 def _compared(settings: Settings) -> dict[str, Any]:

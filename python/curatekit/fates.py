@@ -1,20 +1,22 @@
 """What has become of every row so far: columns over rows, and in files the life of each.
 
 A step notes what it did to a row as an event, in a file of its own and in row order; the core
-merges these files into `decisions.jsonl`. Memory holds a few bytes a row, and no text.
+merges these files into `decisions.jsonl`. Memory holds some twenty bytes a row, and no text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Self
 
 import msgspec
 import numpy as np
 from msgspec import UNSET, Struct, UnsetType, field
 
+from curatekit.evidence import Place
+from curatekit.ledger import ABSENT, KEPT, QUARANTINED, REMOVED, UNDECIDED, Columns
 from curatekit.output import named
 from curatekit.steps import READ
 
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-LIVE, REMOVED, QUARANTINED, UNDECIDED, ABSENT = range(5)
-"""States of a row; the last is one that the run does not look at."""
+LIVE = KEPT
+"""The state of a row that nothing has ended the way of."""
 Action = Literal["changed", "flagged", "scored", "generated", "removed", "quarantined", "undecided"]
 _ENDS: dict[str, int] = {
     "removed": REMOVED,
@@ -43,6 +45,17 @@ class Event(Struct, omit_defaults=True, frozen=True):
     evidence: str | None = None
     scores: dict[str, float | None] | UnsetType = UNSET
     parent: int | None = None
+
+
+class _Removal(Struct, frozen=True):
+    row: int
+    reason: str
+    witness: Place
+    shared: int = 0
+    united: int = 0
+
+
+_REMOVAL = msgspec.json.Decoder(_Removal)
 
 
 class Tally(Struct, kw_only=True):
@@ -72,6 +85,27 @@ class Tally(Struct, kw_only=True):
                 pass
 
 
+class Witnesses(NamedTuple):
+    """The row that stands for each, and how alike the two are; there are less than 2³² rows."""
+
+    witness: NDArray[np.uint32]
+    shared: NDArray[np.uint32]
+    united: NDArray[np.uint32]
+
+    @classmethod
+    def none(cls, rows: int) -> Witnesses:
+        """Let every row stand for itself."""
+        nothing = np.zeros(rows, np.uint32)
+        return cls(np.arange(rows, dtype=np.uint32), nothing, nothing.copy())
+
+    def and_(self, rows: int) -> Witnesses:
+        """Let some more rows stand for themselves."""
+        more = self.none(len(self.witness) + rows)
+        for new, old in zip(more, self, strict=True):
+            new[: len(old)] = old
+        return more
+
+
 class Fates:
     """The rows of a run, by number.
 
@@ -80,6 +114,7 @@ class Fates:
         state: For each row its state; uint8 `(rows,)`.
         step: For each row that is not live the step that ended its way, counted from 1, 0 for
             reading; uint16 `(rows,)`.
+        reason: For each of those why, by its place among the reasons so far; uint16 `(rows,)`.
         tallies: What each step did, that of reading first.
         columns: What steps said of rows, by name; one value for each row.
     """
@@ -88,6 +123,10 @@ class Fates:
         self.read = rows
         self.state = np.zeros(rows, np.uint8)
         self.step = np.zeros(rows, np.uint16)
+        self.reason = np.zeros(rows, np.uint16)
+        self._reasons: dict[str, int] = {"": 0}
+        self._witnesses: Witnesses | None = None
+        self._names = (READ, *ids)
         self.tallies = [Tally() for _ in range(len(ids) + 1)]
         self.columns: dict[str, NDArray[Any]] = {}
         self._lives = [(name, folder / f"{at}.jsonl") for at, name in enumerate((READ, *ids))]
@@ -126,21 +165,67 @@ class Fates:
         self._write(step, self._encode(event))
         if (state := _ENDS.get(event.action)) is not None:
             self.state[event.row], self.step[event.row] = state, step
+            self.reason[event.row] = self._code(event.reason or "")
 
     def note_file(self, step: int) -> Path:
         """Name the file of a step's events, for the core to write."""
         return self._lives[step][1]
 
-    def note_removed(self, step: int, rows: NDArray[np.uint64], reason: str) -> None:
-        """Note that rows are removed, whose events stand in the file already."""
+    def note_removed(
+        self, step: int, rows: NDArray[np.uint64], reason: str, witnesses: Witnesses
+    ) -> None:
+        """Note that rows are removed, whose events stand in the file already; and for which."""
+        if self._witnesses is None:
+            self._witnesses = Witnesses.none(len(self.state))
         if len(rows):
             self.tallies[step].count("removed", reason, len(rows))
         self.state[rows], self.step[rows] = REMOVED, step
+        self.reason[rows] = self._code(reason)
+        for mine, new in zip(self._witnesses, witnesses, strict=True):
+            mine[rows] = new[rows]
+
+    def note_removals(self, step: int) -> None:
+        """Note what the file of a deduplication says that it removed, and for which rows."""
+        found: dict[str, list[_Removal]] = {}
+        with self.note_file(step).open("rb") as file:
+            for line in file:
+                removal = _REMOVAL.decode(line)
+                found.setdefault(removal.reason, []).append(removal)
+        witnesses = Witnesses.none(len(self.state))
+        for reason, removals in found.items():
+            rows = np.array([one.row for one in removals], np.uint64)
+            witnesses.witness[rows] = [one.witness.row for one in removals]
+            witnesses.shared[rows] = [one.shared for one in removals]
+            witnesses.united[rows] = [one.united for one in removals]
+            self.note_removed(step, rows, reason, witnesses)
+
+    def columns_with(
+        self, said: Mapping[str, NDArray[Any]], order: NDArray[np.uint64] | None
+    ) -> Columns:
+        """Give all of it as what is published; `said` are the columns of steps, by their paths."""
+        reasons = sorted(self._reasons)
+        places = np.array([reasons.index(one) for one in self._reasons], np.uint16)
+        witness, shared, united = self._witnesses or (None, None, None)
+        return Columns(
+            steps=self._names,
+            reasons=reasons,
+            state=self.state,
+            step=self.step,
+            reason=places[self.reason],
+            witness=witness,
+            shared=shared,
+            united=united,
+            said=said,
+            order=order,
+        )
 
     def add(self, rows: int) -> None:
         """Make room for rows that were made."""
         self.state = np.concatenate([self.state, np.zeros(rows, np.uint8)])
         self.step = np.concatenate([self.step, np.zeros(rows, np.uint16)])
+        self.reason = np.concatenate([self.reason, np.zeros(rows, np.uint16)])
+        if self._witnesses is not None:
+            self._witnesses = self._witnesses.and_(rows)
         for name, column in self.columns.items():
             empty = np.nan if column.dtype.kind == "f" else 0
             self.columns[name] = np.concatenate([column, np.full(rows, empty, column.dtype)])
@@ -158,6 +243,9 @@ class Fates:
             with named(self._lives[step][1]):
                 file.flush()
         return [(name, path) for name, path in self._lives if path.exists()]
+
+    def _code(self, reason: str) -> int:
+        return self._reasons.setdefault(reason, len(self._reasons))
 
     def _write(self, step: int, line: bytes) -> None:
         path = self._lives[step][1]

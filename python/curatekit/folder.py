@@ -4,11 +4,8 @@ Only the folder is read, never the inputs. Files are streamed: a folder may be l
 """
 
 import json
-from array import array
-from bisect import bisect_left
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import accumulate, islice
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,21 +15,12 @@ from curatekit import _native
 from curatekit.errors import CurateError, DataError
 from curatekit.evidence import Case, Decision, Family, Pair, Text
 from curatekit.formats import FORMATS, TEXT, Format
-from curatekit.output import (
-    DECISIONS,
-    KEPT,
-    ORDER,
-    QUARANTINE,
-    RECIPE_SCHEMA,
-    REMOVED,
-    REPORT,
-)
+from curatekit.ledger import Ledger
+from curatekit.output import DECISIONS, RECIPE_SCHEMA, REPORT
 
 _FORMATS = {known.name: known for known in FORMATS}
 _Row = tuple[str, bytes]
 """A row, and the file it came from."""
-_STRIDE = 256
-"""Lines from one known offset to the next."""
 
 
 class _Schema(Struct, frozen=True):
@@ -106,16 +94,12 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.ledger = Ledger(path)
         try:
             self._report = _read_report(path / REPORT)
-        except (FileNotFoundError, NotADirectoryError):
-            raise CurateError(
-                f"`{path}` is not the output of a run: it has no `{REPORT}`",
-                "`curatekit dedup INPUT... -o OUT` makes one, or `curatekit run RECIPE`",
-            ) from None
         except msgspec.DecodeError as error:
             raise CurateError(f"{path / REPORT}: {error}") from None
-        if not (path / KEPT).exists():
+        if self.ledger.is_prediction:
             raise CurateError(
                 f"`{path}` is only a prediction, and holds no rows",
                 f"`{path / DECISIONS}` tells what would become of each",
@@ -125,17 +109,10 @@ class RunFolder:
         """Rows that are not kept, by reason; `quarantined` stands for all that were quarantined."""
         self.reasons: Counter[str] = Counter()
         """The same, but quarantined rows by their reasons too."""
-        self._listed = {"removed": array("Q"), "quarantined": array("Q")}
-        for decision in self.decisions():
-            self.counts[decision.kind] += 1
-            self.reasons[decision.reason] += 1
-            self._listed[decision.state].append(decision.row)
-        self._kept = _Lines(path / KEPT)
-        self._order = _read_order(path / ORDER)
-        self._set_aside = {
-            "removed": _Lines(path / REMOVED),
-            "quarantined": _Lines(path / QUARANTINE),
-        }
+        for state in ("removed", "quarantined"):
+            for reason, rows in self.ledger.reasons_of(state):
+                self.counts[reason if state == "removed" else state] += rows
+                self.reasons[reason] += rows
 
     @property
     def rows(self) -> int:
@@ -167,56 +144,49 @@ class RunFolder:
                     decision = decoder.decode(line)
                 except msgspec.DecodeError as error:
                     raise DataError(str(path), number, str(error)) from None
-                if decision.state in self._listed:
+                if decision.state in ("removed", "quarantined"):
                     yield decision
 
     def removed(self) -> Iterator[tuple[Decision, dict[str, object]]]:
         """Read every removed row, decision and fields, in row order."""
-        decisions = (decision for decision in self.decisions() if decision.state == "removed")
-        with (self._path / REMOVED).open("rb") as file:
-            for decision, line in zip(decisions, file, strict=False):
-                yield decision, _fields(line)
+        for decision in self.decisions():
+            if decision.state == "removed":
+                yield decision, _fields(self.ledger.original(decision.row))
 
     def case(self, decision: Decision) -> Case:
         """Find the texts that a decision is about."""
-        row = self._set_aside[decision.state][
-            bisect_left(self._listed[decision.state], decision.row)
-        ]
+        row = self.ledger.now(decision.row)
         if decision.state == "quarantined":
             return Case(decision, row)
         if decision.witness is None:
             said = self._texts(self.file_of(decision.row), row)
             texts = tuple(Text(role, text, "", is_compared=False) for role, text in said.items())
             return Case(decision, row, b"", texts)
-        witness = self.row(decision.witness.row)
+        witness = self.ledger.now(decision.witness.row)
         files = (self.file_of(one) for one in (decision.row, decision.witness.row))
         texts = self._beside((next(files), row), (next(files), witness))
         return Case(decision, row, witness, texts)
 
+    def stands_for(self, row: int) -> Sequence[int]:
+        """List the rows that were removed as duplicates of this one."""
+        if self.ledger.witness is None:
+            return []
+        rows: list[int] = (self.ledger.witness == row).nonzero()[0].tolist()
+        return [one for one in rows if one != row]
+
     def texts(self, pair: Pair) -> tuple[Text, ...]:
         """Find what the two rows of a pair say."""
-        mine, its = ((place.file, self.row(place.row)) for place in (pair.row, pair.kept))
+        mine, its = ((place.file, self.ledger.now(place.row)) for place in (pair.row, pair.kept))
         return self._beside(mine, its)
 
-    def row(self, row: int) -> bytes:
-        """Find the bytes of a row that could be judged."""
-        removed, bad = (self._listed[state] for state in ("removed", "quarantined"))
-        before = bisect_left(removed, row)
-        if before < len(removed) and removed[before] == row:
-            return self._set_aside["removed"][before]
-        if self._order is not None:
-            return self._kept[self._order[row]]
-        return self._kept[row - before - bisect_left(bad, row)]
-
-    def texts_of(self, row: int) -> dict[str, str]:
-        """Join the parts of a row by role."""
-        return self._texts(self.file_of(row), self.row(row))
+    def texts_of(self, row: int, content: bytes | None = None) -> dict[str, str]:
+        """Join the parts of a row by role; of what it was at another time, if that is given."""
+        line = self.ledger.now(row) if content is None else content
+        return self._texts(self.file_of(row), line)
 
     def file_of(self, row: int) -> str:
-        """Tell which file a row came from."""
-        ends = accumulate(file.rows for file in self._report.files)
-        files = zip(self._report.files, ends, strict=True)
-        return next((file.name for file, end in files if row < end), self._report.files[0].name)
+        """Tell which file a row came from, or the row that it was made of."""
+        return self.ledger.input_of(row).name
 
     def _beside(self, mine: _Row, its: _Row) -> tuple[Text, ...]:
         return (*self._compared(mine, its), *self._elsewhere(mine, its))
@@ -275,18 +245,6 @@ def _read_report(path: Path) -> _Report:
     return msgspec.json.decode(content, type=_Report)
 
 
-def _read_order(path: Path) -> dict[int, int] | None:
-    """Tell at which line rows stand that were not written in their own order."""
-    if not path.exists():
-        return None
-    import numpy as np  # noqa: PLC0415 (slow, and few runs need it)
-
-    lines: dict[int, int] = {}
-    for line, row in enumerate(np.load(path).tolist()):
-        lines.setdefault(row, line)
-    return lines
-
-
 def spread(
     decisions: Iterable[Decision], counts: Mapping[str, int], quotas: Mapping[str, int]
 ) -> Iterator[Decision]:
@@ -298,26 +256,6 @@ def spread(
         seen[kind] += 1
         if before < (seen[kind] * quotas.get(kind, 0) + total // 2) // total:
             yield decision
-
-
-class _Lines:
-    """The lines of a file by number, without holding more of it than a few offsets."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._offsets = array("Q", [0])
-
-    def __getitem__(self, number: int) -> bytes:
-        with self._path.open("rb") as file:
-            while len(self._offsets) <= number // _STRIDE:
-                file.seek(self._offsets[-1])
-                deque(islice(file, _STRIDE), maxlen=0)
-                self._offsets.append(file.tell())
-            file.seek(self._offsets[number // _STRIDE])
-            line = next(islice(file, number % _STRIDE, None), b"")
-        if not line:
-            raise DataError(str(self._path), number + 1, "this line is missing")
-        return line
 
 
 def _fields(row: bytes) -> dict[str, object]:

@@ -10,13 +10,14 @@ import os
 import struct
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 from msgspec import Struct, field
 
+from curatekit.errors import ContractError, StepError
 from curatekit.formats import Format
 from curatekit.steps import Author
 
@@ -123,6 +124,9 @@ class Said(Struct, tag="said", kw_only=True):
     """Of the last row of which there is no score because nobody could be asked, why."""
     undecided: list[int] = field(default_factory=list)
     made: list[tuple[int, bytes]] = field(default_factory=list)
+    """Places of the parents, and the new rows."""
+    stowed: list[tuple[int, int, int]] = field(default_factory=list)
+    """The same, once these stand in the spool: where each begins, and its bytes."""
 
 
 class Raised(Struct, frozen=True, tag="raised", kw_only=True):
@@ -141,13 +145,36 @@ class Raised(Struct, frozen=True, tag="raised", kw_only=True):
     """Arguments of the `DataError`, where no step failed, but an input."""
 
 
+class Failure(Struct, frozen=True):
+    """Why a step could not say anything of a row."""
+
+    task: int
+    message: str
+    trace: str = ""
+    hint: str | None = None
+    contract: tuple[str, str, str, str] | None = None
+    said: Sequence[Said] = ()
+    """What the steps before it said."""
+
+    def error(self, author: Author, place: str | None = None) -> ContractError | StepError:
+        """Make the error that ends a run for it."""
+        if self.contract is not None:
+            return ContractError(*self.contract)
+        hint = self.hint
+        if hint is None and place is not None:
+            hint = 'with `on_error = "quarantine"` such rows are set aside, and the run goes on'
+        return StepError(
+            author.step, author.plugin, self.message, place=place, hint=hint, trace=self.trace
+        )
+
+
 class Done(Struct, frozen=True, tag="done", kw_only=True):
     """A batch is through."""
 
     number: int
     said: list[Said]
     lines: list[tuple[int, bytes]]
-    """Rows that are left and no longer what they were."""
+    """Rows that are no longer what they were, also those that are not left."""
 
 
 class Fitted(Struct, frozen=True, tag="fitted"):

@@ -53,6 +53,7 @@ class Gauge:
         io: str,
         bytes_read: int,
         pairs_compared: int,
+        attempts: int = 1,
         seconds: Iterable[tuple[str, float]] = (),
     ) -> Figures:
         """Tell what it took; `seconds` are stages that were timed elsewhere."""
@@ -72,6 +73,7 @@ class Gauge:
             peak_memory_bytes=memory.peak,
             peak_private_bytes=max(self._private, memory.private) or None,
             pairs_compared=pairs_compared,
+            attempts=attempts,
         )
 
 

@@ -1,20 +1,27 @@
 """The output folder appears whole, or not at all.
 
-The work stands in `OUT.partial`, under a lock, and becomes OUT by one rename. What a dead run left
-is cleared by the next one; what a person put there is never touched.
+The work stands in `OUT.partial`, under a lock, and what is to be published in a folder of it that
+becomes OUT by one rename. What a dead run left is taken up or cleared by the next one; what a
+person put there is never touched.
 """
+
+from __future__ import annotations
 
 import errno
 import fcntl
 import os
+import re
 import shutil
-import signal
-import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+from rich.filesize import decimal
 
 from curatekit.errors import CurateError
+from curatekit.interrupt import unbroken
 
 KEPT = "kept.jsonl"
 REMOVED = "removed.jsonl"
@@ -23,13 +30,50 @@ DECISIONS = "decisions.jsonl"
 REPORT = "report.json"
 FIGURES = "run.json"
 _LOCK = ".curatekit-lock"
+_WHOLE = "out"
+"""What is to be published, in the folder of the work."""
+_PUBLISHED = "published"
+"""Says in that folder that all was written; once the other is gone, it has become OUT."""
+JOURNAL = "journal"
+"""What a run has done so far, for another one to go on from."""
 LEDGER = "ledger"
 ORDER = f"{LEDGER}/order.npy"
 RECIPE_SCHEMA = "curatekit-recipe-report/1"
-_OURS = {KEPT, REMOVED, QUARANTINE, DECISIONS, REPORT, FIGURES, LEDGER, _LOCK}
+_OURS = {DECISIONS, REPORT, FIGURES, LEDGER}
+_ROWS = re.compile(r"(kept|removed|quarantine)(-\d{5,})?\.jsonl(\.zst)?")
 _MOVE_IT = "rename or remove it"
-_BLOCK = 2**18
-_LARGE = 2**26
+
+
+class Packing(Struct, frozen=True, kw_only=True):
+    """How the files of rows are written."""
+
+    shard_bytes: int | None = None
+    """Most bytes of a file, before it is packed; None is one file, however large."""
+    compress: Literal["none", "zst"] = "none"
+    removed: Literal["copy", "refer"] = "copy"
+    """Copy removed rows, or only tell where they are."""
+
+
+PLAIN = Packing()
+
+
+class Work(Struct):
+    """A run's place to work in."""
+
+    place: Path
+    """For what goes when the run is done."""
+    folder: Path
+    """For what becomes OUT."""
+    is_kept: bool = False
+    """Whether another run may go on from here if this one fails."""
+
+    def clear(self) -> None:
+        """Begin anew: remove all that a dead run left here."""
+        for entry in self.place.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry.name != _LOCK:
+                entry.unlink()
 
 
 def places(out: Path) -> tuple[Path, Path, Path]:
@@ -44,35 +88,50 @@ def places(out: Path) -> tuple[Path, Path, Path]:
 
 
 @contextmanager
-def staged(out: Path, *, force: bool = False) -> Iterator[Path]:
-    """Give a folder to work in; it becomes `out` when the block ends, and goes when it fails.
+def staged(out: Path, *, force: bool = False, resumes: bool = False) -> Iterator[Work]:
+    """Give a place to work in, whose folder becomes `out` when the block ends.
+
+    If the block fails, all of it goes, unless `Work.is_kept` says that another run may go on there.
 
     Args:
         out: The output folder. Missing parents are made, and removed again on failure.
         force: Replace an `out` that is empty or a former run.
+        resumes: Leave what a dead run left there; the caller looks whether it can go on.
 
     Raises:
-        CurateError: `out` exists and may not be replaced, or another run is writing it.
+        CurateError: `out` exists and may not be replaced, another run is writing it, or one is not
+            finished.
         OSError: A folder cannot be made, or the disk fails.
     """
-    whole, work, old = places(out)
+    whole, place, old = places(out)
     parents = [parent for parent in whole.parents if not parent.exists()]
+    work = Work(place, place / _WHOLE)
     lock = None
     try:
-        with _unbroken():
+        with unbroken():
             _make_parent(whole, out)
-            lock = _claim(work, out)
+            lock = _claim(place, out)
         _recover(whole, old)
+        is_done = (place / _PUBLISHED).exists() and not work.folder.exists()
+        work.is_kept = (place / JOURNAL).exists() and not is_done
         _check_free(whole, out, force=force)
+        if work.is_kept and not resumes and not force:
+            raise unfinished(place, "it is none that this command can go on with")  # noqa: TRY301
+        (place / _PUBLISHED).unlink(missing_ok=True)
+        if not work.is_kept or not resumes:
+            work.clear()
+        elif work.folder.exists():
+            shutil.rmtree(work.folder)
+        work.folder.mkdir()
         yield work
-        with _unbroken() as requests:
+        with unbroken() as requests:
             _check_free(whole, out, force=force)
             _publish(whole, work, old)
             requests.clear()  # they come too late: the run is done
     except BaseException:
-        with _unbroken() as requests:
-            if lock is not None:
-                shutil.rmtree(work, ignore_errors=True)
+        with unbroken() as requests:
+            if lock is not None and not work.is_kept:
+                _leave(work)
             for parent in parents:
                 with suppress(OSError):
                     parent.rmdir()
@@ -90,32 +149,17 @@ def write(path: Path, content: bytes) -> None:
     sync(path)
 
 
-def check_counts(folder: Path, rows: int, expected: Mapping[str, int]) -> None:
-    """Count the rows that were written, and hold them against those that should be there.
-
-    Args:
-        folder: Where they were written.
-        rows: How many rows there are in all.
-        expected: How many of them each file should hold.
+def check_space(folder: Path, needed: int) -> None:
+    """See that a disk has room for so many bytes, before anything is written.
 
     Raises:
-        OSError: A row is missing, or there is one too many.
+        OSError: It has not.
     """
-    written = {name: _count_lines(folder / name) for name in expected}
-    if written != expected or sum(written.values()) != rows:
-        found = f"{rows:,} rows were read, but {sum(written.values()):,} written"
-        raise OSError(errno.EIO, found, str(folder))
-
-
-def _count_lines(path: Path) -> int:
-    if path.stat().st_size > _LARGE:
-        import numpy as np  # noqa: PLC0415 (slow, and pays only for large files)
-
-        whole = np.memmap(path, np.uint8, "r")
-        blocks = (whole[at : at + _BLOCK] for at in range(0, len(whole), _BLOCK))
-        return sum(int(np.count_nonzero(block == ord("\n"))) for block in blocks)
-    with path.open("rb") as file:
-        return sum(block.count(b"\n") for block in iter(lambda: file.read(_BLOCK), b""))
+    status = os.statvfs(folder)
+    free = status.f_bavail * status.f_frsize
+    if free < needed:
+        told = f"needs {decimal(needed)} for the rows alone, and {decimal(free)} are free"
+        raise OSError(errno.ENOSPC, told, str(folder))
 
 
 def sync(path: Path) -> None:
@@ -155,12 +199,18 @@ def _is_replaceable(folder: Path) -> bool:
     if folder.is_symlink() or not folder.is_dir():
         return False
     names = {entry.name for entry in folder.iterdir()}
-    return not names or (is_run(names) and names <= _OURS)
+    strange = {name for name in names - _OURS if not _ROWS.fullmatch(name)}
+    return not names or (is_run(names) and not strange)
 
 
 def is_run(names: Collection[str]) -> bool:
     """Tell by the names in a folder whether a run made it, or a prediction of one."""
-    return {KEPT, DECISIONS}.issubset(names) or {DECISIONS, REPORT}.issubset(names)
+    return DECISIONS in names and (REPORT in names or holds_rows(names))
+
+
+def holds_rows(names: Collection[str]) -> bool:
+    """Tell by the names in the folder of a run whether it wrote rows, and did not only predict."""
+    return any(_ROWS.fullmatch(name) for name in names)
 
 
 def _make_parent(whole: Path, out: Path) -> None:
@@ -171,7 +221,7 @@ def _make_parent(whole: Path, out: Path) -> None:
 
 
 def _claim(work: Path, out: Path) -> int:
-    """Make the work folder, or take over a dead run's; closing what is returned unlocks it."""
+    """Make the place to work in, or take over a dead run's; closing what is returned unlocks it."""
     while True:
         try:
             work.mkdir(exist_ok=True)
@@ -186,7 +236,6 @@ def _claim(work: Path, out: Path) -> int:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(lock), (work / _LOCK).stat()):
-                _clear(work)
                 return lock
         except BlockingIOError:
             os.close(lock)
@@ -194,14 +243,6 @@ def _claim(work: Path, out: Path) -> int:
         except FileNotFoundError:
             pass  # as above
         os.close(lock)
-
-
-def _clear(work: Path) -> None:
-    for entry in work.iterdir():
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        elif entry.name != _LOCK:
-            entry.unlink()
 
 
 def _recover(whole: Path, old: Path) -> None:
@@ -213,37 +254,35 @@ def _recover(whole: Path, old: Path) -> None:
             old.rename(whole)
 
 
-def _publish(whole: Path, work: Path, old: Path) -> None:
-    sync(work)
+def _publish(whole: Path, work: Work, old: Path) -> None:
+    for folder, _, _ in os.walk(work.folder):
+        sync(Path(folder))
+    write(work.place / _PUBLISHED, b"")
+    sync(work.place)
     replaced = os.path.lexists(whole)
     if replaced:
         whole.rename(old)
     try:
-        work.rename(whole)
+        work.folder.rename(whole)
     except BaseException:
         if replaced:
             old.rename(whole)
         raise
-    (whole / _LOCK).unlink()
-    sync(whole)
     sync(whole.parent)
     if replaced:
         shutil.rmtree(old)
+    _leave(work)
 
 
-@contextmanager
-def _unbroken() -> Iterator[list[int]]:
-    """Hold requests to stop back until the block has ended, so that nothing is left half done."""
-    held: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield held
-        return
-    requests = (signal.SIGINT, signal.SIGTERM)
-    handlers = [signal.signal(one, lambda number, _: held.append(number)) for one in requests]
-    try:
-        yield held
-    finally:
-        for request, handler in zip(requests, handlers, strict=True):
-            signal.signal(request, handler)
-    for number in held:
-        signal.raise_signal(number)
+def _leave(work: Work) -> None:
+    """Remove the place; another run may want it in this moment."""
+    with suppress(OSError):
+        work.clear()
+        (work.place / _LOCK).unlink()
+        work.place.rmdir()
+
+
+def unfinished(place: Path, why: str) -> CurateError:
+    """Make the error that says that another run was not finished."""
+    hint = "finish that run, or begin anew with `--force`"
+    return CurateError(f"`{place}` holds the work of an unfinished run: {why}", hint)

@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
@@ -21,6 +21,7 @@ from types import ModuleType
 import pluggy
 from msgspec import Struct
 from msgspec.structs import fields
+from xxhash import xxh3_128
 
 from curatekit import hookspecs
 from curatekit.backends import Backend
@@ -61,6 +62,8 @@ class Plugin(Struct, kw_only=True):
     """The classes that it registered, by full name."""
     hooks: list[str]
     """The hooks that it implements."""
+    origin: str = ""
+    """The file of its module."""
     problem: str | None = None
     """Why it cannot be used."""
     hint: str | None = None
@@ -112,6 +115,19 @@ class Plugins:
             hint = did_you_mean(rest, known) or names
             raise PluginError(plugin.title, f"{plugin.title} has no step `{rest}`", hint)
         return plugin.steps[name], Author(step=name, plugin=plugin.title)
+
+    def digests(self, steps: Collection[str]) -> dict[str, str]:
+        """Hash the files of plugins that have a say in a run, by plugin and version.
+
+        These are those of its `steps`, and those that add backends or formats.
+        """
+        topics = {step.partition(".")[0] for step in steps if "." in step}
+        hooks = {"register_backends", "register_formats"}
+        return {
+            plugin.title: _digest(Path(plugin.origin))
+            for name, plugin in sorted(self.found.items())
+            if name in topics or (hooks & set(plugin.hooks) and plugin.problem is None)
+        }
 
     def watchers(self) -> "Watchers":
         """Give the hooks that watch a run, each of them as yet unharmed."""
@@ -213,6 +229,7 @@ def _take(plugins: Plugins, plugin: Plugin, module: object) -> None:
     """Take in what a plugin's module registers."""
     if not isinstance(module, ModuleType):
         raise _RefusedError("has an entry point that is no module")
+    plugin.origin = getattr(module, "__file__", None) or ""
     _check_version(module)
     known = [name for name in vars(hookspecs) if name.startswith(("register_", "on_"))]
     for hook in _hooks(module):
@@ -264,6 +281,19 @@ def _chosen() -> Iterator[tuple[EntryPoint, Plugin]]:
     for missing in sorted((asked or set()) - there):
         message = f"{CHOICE} names `{missing}`, and no such plugin is installed"
         raise PluginError(missing, message)
+
+
+def _digest(origin: Path) -> str:
+    """Hash the files of a module: itself, or all that stand in its package."""
+    found = xxh3_128()
+    files = [origin]
+    if origin.name == "__init__.py":
+        files = sorted(path for path in origin.parent.rglob("*") if path.is_file())
+    for path in files:
+        if path.suffix != ".pyc" and path.is_file():
+            found.update(str(path.relative_to(origin.parent)).encode() + b"\0")
+            found.update(path.read_bytes())
+    return found.hexdigest()
 
 
 def _canonical(name: str) -> str:

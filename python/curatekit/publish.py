@@ -1,165 +1,300 @@
-"""What a run of a recipe leaves: rows, decisions, columns over rows, and the report."""
+"""What a run leaves: files of rows, the ledger, and last the manifest that names all of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import numpy as np
-from msgspec import to_builtins
+from xxhash import xxh3_128
 
 from curatekit import _native
-from curatekit.fates import ABSENT, LIVE, QUARANTINED, REMOVED, UNDECIDED, Fates
-from curatekit.output import (
-    DECISIONS,
+from curatekit.ledger import (
+    ABSENT,
+    BLOCK,
     KEPT,
-    LEDGER,
-    ORDER,
-    QUARANTINE,
-    REPORT,
-    check_counts,
-    named,
-    sync,
-    write,
+    MANIFEST,
+    ORIGINALS,
+    QUARANTINED,
+    REMOVED,
+    REWRITTEN,
+    STATES,
+    Columns,
+    File,
+    Input,
+    Manifest,
+    Rows,
+    Written,
 )
-from curatekit.output import REMOVED as REMOVED_ROWS
-from curatekit.recipe_report import RecipeReport, StepReport, Written
+from curatekit.output import DECISIONS, LEDGER, ORDER, Packing, check_space, named
 from curatekit.report import to_json
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from numpy.typing import NDArray
 
-    from curatekit.gauge import Gauge
-    from curatekit.recipe import Recipe
+    from curatekit._native import Progress, WrittenFile
+
+_PIECE = 1 << 16
+"""Values of a column that are put together at a time."""
+_READ = 1 << 18
 
 
-def publish(
-    folder: Path,
-    *,
-    recipe: Recipe,
-    dataset: _native.Dataset,
-    fates: Fates,
-    kept: NDArray[np.uint64],
-    is_in_order: bool,
-    dedups: Mapping[int, Mapping[str, Any]],
-    brakes: Sequence[str],
-    is_dry: bool,
-    gauge: Gauge,
-) -> RecipeReport:
-    """Write what became of all rows into a folder; of a prediction, decisions and report only.
+class Publisher:
+    """Writes a folder, and keeps account of what it wrote.
 
     Args:
         folder: Where to write.
-        recipe: What was carried out.
         dataset: The rows as they now are.
-        fates: What became of each.
-        kept: The rows that are kept, in the order in which they are written.
-        is_in_order: Whether that is the order of the rows, each of them once.
-        dedups: Reports of deduplications, by the place of the step.
-        brakes: Why the run would stop, if this is a prediction.
-        is_dry: Whether all this is only a prediction.
-        gauge: Measures what it takes.
-
-    Raises:
-        DataError: An input changed since it was read.
-        OSError: The disk is full or fails, or the rows that were written are not as many as those
-            that were read.
+        columns: What became of them.
+        packing: How to write them.
     """
-    state = fates.state
-    removed, quarantined = (
-        np.flatnonzero(state == one).astype(np.uint64) for one in (REMOVED, QUARANTINED)
-    )
-    written: dict[str, Written] = {}
-    if not is_dry:
-        files = {KEPT: kept, REMOVED_ROWS: removed, QUARANTINE: quarantined}
-        with gauge.stage("write"):
-            for name, rows in files.items():
-                meter = gauge if name == KEPT else None
-                told = dataset.copy(rows, folder / name, original=name != KEPT, progress=meter)
-                written[name] = Written(*told)
-            _write_columns(folder, recipe, fates)
-            if not is_in_order:
-                _write_column(folder / ORDER, kept)
-        with gauge.stage("check"):
-            copies = len(kept) - int((state == LIVE).sum())
-            total = int((state != ABSENT).sum()) + copies
-            check_counts(folder, total, {name: len(rows) for name, rows in files.items()})
-    with gauge.stage("explain"):
-        dataset.write_decisions(fates.lives(), folder / DECISIONS)
-    report = _report(recipe, dataset, fates, written, dedups=dedups, brakes=brakes)
-    write(folder / REPORT, to_json(report))
-    return report
 
+    def __init__(
+        self, folder: Path, dataset: _native.Dataset, columns: Columns, packing: Packing
+    ) -> None:
+        self._folder = folder
+        self._dataset = dataset
+        self._columns = columns
+        self._packing = packing
+        self._files: dict[str, File] = {}
+        self._of_rows: dict[str, tuple[Rows, ...]] = {}
+        self.written: dict[str, Written] = {}
+        (folder / LEDGER).mkdir()
+        inputs = dataset.inputs()
+        self._read = sum(one["rows"] for one in inputs)
 
-def _write_columns(folder: Path, recipe: Recipe, fates: Fates) -> None:
-    """Write what steps said of rows, one array for each."""
-    flags = {one.id for one in recipe.entries if getattr(one.rules, "mode", "") == "flag"}
-    for name, column in sorted(fates.columns.items()):
-        kind = "flags" if name in flags else "scores"
-        _write_column(folder / LEDGER / kind / f"{name}.npy", column)
+    def write_rows(self, progress: Progress | None) -> None:
+        """Write every row to the file of its fate, and what it was before, where that differs.
 
+        Raises:
+            DataError: An input changed since it was read.
+            OSError: The disk is full or fails.
+        """
+        columns, packing = self._columns, self._packing
+        kept = columns.rows(KEPT) if columns.order is None else columns.order
+        removed, quarantined = columns.rows(REMOVED), columns.rows(QUARANTINED)
+        if packing.removed == "refer":
+            removed = removed[removed >= self._read]
+        elif packing.compress == "none":
+            # Every row is written once as it was read; a packed one may be shorter.
+            check_space(self._folder, self._dataset.bytes_of(columns.state != ABSENT))
+        self._copy("kept", kept, progress)
+        self._copy("removed", removed, None, original=True)
+        self._copy("quarantine", quarantined, None, original=True)
+        changed = self._dataset.rewritten()
+        state = columns.state[changed]
+        self._copy_changed(ORIGINALS, changed[state == KEPT], original=True)
+        gone = changed[(state == REMOVED) | (state == QUARANTINED)]
+        self._copy_changed(REWRITTEN, gone, original=False)
 
-def _write_column(path: Path, column: NDArray[Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with named(path), path.open("wb") as file:
-        np.save(file, column)
-    sync(path)
+    def write_ledger(self) -> None:
+        """Write what is known of every row."""
+        columns = self._columns
+        for name in ("state", "step", "reason"):
+            self._column(name, getattr(columns, name))
+        if columns.witness is not None:
+            for name, dtype in (("witness", "<u8"), ("shared", "<u4"), ("united", "<u4")):
+                self._column(name, getattr(columns, name), dtype)
+        for name, said in sorted(columns.said.items()):
+            self._column(name, said)
+        if columns.order is not None:
+            self._column(ORDER.removeprefix(f"{LEDGER}/").removesuffix(".npy"), columns.order)
+        self._lines()
 
+    def check_counts(self) -> None:
+        """Count the rows that were written, by other means than they were written by.
 
-def _report(
-    recipe: Recipe,
-    dataset: _native.Dataset,
-    fates: Fates,
-    written: Mapping[str, Written],
-    *,
-    dedups: Mapping[int, Mapping[str, Any]],
-    brakes: Sequence[str],
-) -> RecipeReport:
-    counts = np.bincount(fates.state, minlength=ABSENT + 1).tolist()
-    return RecipeReport(
-        curatekit=_native.__version__,
-        unicode=_native.UNICODE_VERSION,
-        recipe=recipe.plain(),
-        rows=fates.read - counts[ABSENT],
-        generated=len(fates.state) - fates.read,
-        kept=counts[LIVE],
-        removed=counts[REMOVED],
-        quarantined=counts[QUARANTINED],
-        undecided=counts[UNDECIDED],
-        brakes=brakes,
-        unreadable=fates.tallies[0].quarantined,
-        bytes_read=dataset.bytes_read(),
-        steps=list(_steps(recipe, fates, dedups)),
-        files=list(_files(dataset, fates)),
-        written=written,
-    )
+        Raises:
+            OSError: A row is missing, or there is one too many.
+        """
+        counts = np.bincount(self._columns.state, minlength=len(STATES))
+        copies = 0 if self._columns.order is None else len(self._columns.order) - int(counts[KEPT])
+        total = int(counts.sum() - counts[ABSENT]) + copies
+        expected = [int(counts[KEPT]) + copies, int(counts[REMOVED]), int(counts[QUARANTINED])]
+        found = [count_rows(self._folder, stem) for stem in ("kept", "removed", "quarantine")]
+        if self._packing.removed == "refer":
+            found[1] = _count(self._folder / DECISIONS, b',"state":"removed",')
+        if found != expected or sum(found) != total:
+            words = f"{total:,} rows were read, but {sum(found):,} written"
+            raise OSError(5, words, str(self._folder))
 
+    def note(self, written: WrittenFile) -> None:
+        """Take account of a file that the core wrote."""
+        self._files[written["name"]] = File(bytes=written["bytes"], blocks=tuple(written["blocks"]))
 
-def _steps(
-    recipe: Recipe, fates: Fates, dedups: Mapping[int, Mapping[str, Any]]
-) -> Iterator[StepReport]:
-    for at, entry in enumerate(recipe.entries, 1):
-        did = to_builtins(fates.tallies[at])
-        yield StepReport(
-            id=entry.id,
-            use=entry.use,
-            plugin=entry.author.plugin,
-            rows=did.pop("entered"),
-            **did,
-            dedup=dedups.get(at),
+    def document(self, name: str, content: bytes) -> None:
+        """Write a small file."""
+        with _Hashed(self._folder / name) as file:
+            file.write(content)
+        self._files[name] = file.entry
+
+    def write_manifest(self) -> Manifest:
+        """Write what there is, last of all."""
+        gaps, numbers, ends, between = self._dataset.gaps()
+        self._column("gaps", np.stack([numbers, ends], axis=1))
+        self.document(f"{LEDGER}/gaps.bin", between)
+        columns = self._columns
+        counts = np.bincount(columns.state, minlength=len(STATES)).tolist()
+        inputs = zip(self._dataset.inputs(), gaps, strict=True)
+        manifest = Manifest(
+            curatekit=_native.__version__,
+            unicode=_native.UNICODE_VERSION,
+            rows=self._read,
+            generated=len(columns.state) - self._read,
+            counts=dict(zip(STATES, counts, strict=True)),
+            steps=tuple(columns.steps),
+            reasons=tuple(columns.reasons),
+            removed=self._packing.removed,
+            compress=self._packing.compress,
+            inputs=tuple(Input(**one, gap=gap.decode("latin-1")) for one, gap in inputs),
+            of_rows=self._of_rows,
+            files=dict(sorted(self._files.items())),
         )
+        with _Hashed(self._folder / MANIFEST) as file:
+            file.write(to_json(manifest))
+        return manifest
+
+    def _copy(
+        self,
+        stem: str,
+        rows: NDArray[np.uint64],
+        progress: Progress | None,
+        *,
+        original: bool = False,
+        folder: str = "",
+    ) -> None:
+        packing = self._packing
+        files = self._dataset.copy(
+            rows,
+            self._folder / folder,
+            stem,
+            original=original,
+            shard_bytes=None if folder else packing.shard_bytes,
+            zstd=packing.compress == "zst",
+            progress=progress,
+        )
+        prefix = f"{folder}/" if folder else ""
+        for file in files:
+            path = f"{prefix}{file['name']}"
+            self._files[path] = File(bytes=file["bytes"], blocks=tuple(file["blocks"]))
+            self._column(f"index/{file['name']}", np.array(file["index"], np.uint64))
+            if not folder:
+                told = Written(rows=file["rows"], bytes=file["bytes"], xxh3_128=file["xxh3_128"])
+                self.written[path] = told
+        named_rows = (Rows(name=f"{prefix}{file['name']}", rows=file["rows"]) for file in files)
+        self._of_rows[stem] = tuple(named_rows)
+
+    def _copy_changed(self, stem: str, rows: NDArray[np.uint64], *, original: bool) -> None:
+        if len(rows):
+            self._copy(stem, rows, None, original=original, folder=LEDGER)
+            self._column(stem, rows)
+
+    def _lines(self) -> None:
+        """Write on which line of its file each row begins."""
+        starts = range(0, self._read, _PIECE)
+        rows = (np.arange(at, min(self._read, at + _PIECE), dtype=np.uint64) for at in starts)
+        pieces = (self._dataset.lines(some) for some in rows)
+        self._write("line", pieces, np.dtype("<u8"), (self._read,))
+
+    def _column(self, name: str, column: NDArray[Any], dtype: str | None = None) -> None:
+        kind = np.dtype(dtype or column.dtype)
+        starts = range(0, len(column), _PIECE)
+        pieces = (column[at : at + _PIECE].astype(kind, copy=False) for at in starts)
+        self._write(name, pieces, kind, column.shape)
+
+    def _write(
+        self,
+        name: str,
+        pieces: Iterable[NDArray[Any]],
+        dtype: np.dtype[Any],
+        shape: tuple[int, ...],
+    ) -> None:
+        """Write a column in pieces, so that memory never holds it twice."""
+        path = self._folder / LEDGER / f"{name}.npy"
+        path.parent.mkdir(exist_ok=True)
+        with _Hashed(path) as file:
+            head = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, head)
+            for piece in pieces:
+                file.write(np.ascontiguousarray(piece).data.cast("B") if piece.size else b"")
+        self._files[f"{LEDGER}/{name}.npy"] = file.entry
 
 
-def _files(dataset: _native.Dataset, fates: Fates) -> Iterator[dict[str, Any]]:
-    """Tell of each file what became of its rows."""
-    for path, format, first, rows in dataset.shards():
-        counts = np.bincount(fates.state[first : first + rows], minlength=ABSENT + 1).tolist()
-        yield {
-            "name": path,
-            "format": format,
-            "rows": sum(counts[:ABSENT]),
-            "kept": counts[LIVE],
-            "removed": counts[REMOVED],
-            "quarantined": counts[QUARANTINED],
-        }
+class _Hashed:
+    """A file that is hashed as it is written, and down to the disk when it is closed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._bytes = 0
+        self._hash = xxh3_128()
+        self._blocks: list[str] = []
+
+    def __enter__(self) -> Self:
+        with named(self._path):
+            self._file: BinaryIO = self._path.open("wb")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            with named(self._path):
+                self._file.flush()
+                os.fsync(self._file.fileno())
+        finally:
+            with suppress(OSError):  # what could not be flushed is told already
+                self._file.close()
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Write bytes."""
+        with named(self._path):
+            self._file.write(data)
+        left = memoryview(data)
+        while left:
+            now = left[: BLOCK - self._bytes % BLOCK]
+            self._hash.update(now)
+            self._bytes += len(now)
+            if self._bytes % BLOCK == 0:
+                self._blocks.append(self._hash.hexdigest())
+                self._hash = xxh3_128()
+            left = left[len(now) :]
+
+    @property
+    def entry(self) -> File:
+        """What stands in the manifest of it."""
+        rest = [self._hash.hexdigest()] if self._bytes % BLOCK else []
+        return File(bytes=self._bytes, blocks=(*self._blocks, *rest))
+
+
+def count_rows(folder: Path, stem: str) -> int:
+    """Count the lines of the files of a kind, by their names and what stands in them."""
+    name = re.compile(rf"{stem}(-\d+)?\.jsonl(\.zst)?")
+    return sum(_count(path, b"\n") for path in folder.iterdir() if name.fullmatch(path.name))
+
+
+def _count(path: Path, what: bytes) -> int:
+    """Count how often a line holds something, which itself holds no line feed but at its end."""
+    if path.suffix == ".zst":
+        return sum(piece.count(what) for piece in _unpacked(path))
+    with path.open("rb") as file:
+        if what == b"\n":
+            return sum(block.count(what) for block in iter(lambda: file.read(_READ), b""))
+        return sum(what in line for line in file)
+
+
+def _unpacked(path: Path) -> Iterator[bytes]:
+    """Unpack a file frame by frame; each begins with the magic number of Zstandard."""
+    index = np.load(path.parent / LEDGER / "index" / f"{path.name}.npy").tolist()
+    with path.open("rb") as file:
+        for start, end in zip(index, (*islice(index, 1, None), None), strict=True):
+            yield _native.unpack(file.read(-1 if end is None else end - start))

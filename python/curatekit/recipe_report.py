@@ -6,22 +6,21 @@ As every report, it is equal for equal runs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
+import numpy as np
+from msgspec import Struct, to_builtins
 from rich.filesize import decimal
 
-from curatekit.output import KEPT, RECIPE_SCHEMA
+from curatekit import _native
+from curatekit.ledger import ABSENT, KEPT, QUARANTINED, REMOVED, UNDECIDED, Written
+from curatekit.output import RECIPE_SCHEMA
 from curatekit.report import Figures, measured, share
 
-
-class Written(Struct, frozen=True):
-    """A file of rows that a run wrote."""
-
-    rows: int
-    """Lines."""
-    bytes: int
-    xxh3_128: str
-    """Hash of all its bytes (xxh3-128/1)."""
+if TYPE_CHECKING:
+    from curatekit.fates import Fates
+    from curatekit.recipe import Recipe
 
 
 class StepReport(Struct, frozen=True, kw_only=True):
@@ -75,6 +74,75 @@ class RecipeReport(Struct, frozen=True, kw_only=True):
     """The files of rows, by name."""
 
 
+def build(
+    recipe: Recipe,
+    dataset: _native.Dataset,
+    fates: Fates,
+    written: Mapping[str, Written],
+    *,
+    dedups: Mapping[int, Mapping[str, Any]],
+    brakes: Sequence[str],
+) -> RecipeReport:
+    """Put the report together from what was asked and what became of the rows.
+
+    Args:
+        recipe: What was carried out.
+        dataset: The rows as they now are.
+        fates: What became of each.
+        written: The files of rows that were written.
+        dedups: Reports of deduplications, by the place of the step.
+        brakes: Why the run would stop, if this is a prediction.
+    """
+    counts = np.bincount(fates.state, minlength=ABSENT + 1).tolist()
+    return RecipeReport(
+        curatekit=_native.__version__,
+        unicode=_native.UNICODE_VERSION,
+        recipe=recipe.plain(),
+        rows=fates.read - counts[ABSENT],
+        generated=len(fates.state) - fates.read,
+        kept=counts[KEPT],
+        removed=counts[REMOVED],
+        quarantined=counts[QUARANTINED],
+        undecided=counts[UNDECIDED],
+        brakes=brakes,
+        unreadable=fates.tallies[0].quarantined,
+        bytes_read=dataset.bytes_read(),
+        steps=list(_steps(recipe, fates, dedups)),
+        files=list(_files(dataset, fates)),
+        written=written,
+    )
+
+
+def _steps(
+    recipe: Recipe, fates: Fates, dedups: Mapping[int, Mapping[str, Any]]
+) -> Iterator[StepReport]:
+    for at, entry in enumerate(recipe.entries, 1):
+        did = to_builtins(fates.tallies[at])
+        yield StepReport(
+            id=entry.id,
+            use=entry.use,
+            plugin=entry.author.plugin,
+            rows=did.pop("entered"),
+            **did,
+            dedup=dedups.get(at),
+        )
+
+
+def _files(dataset: _native.Dataset, fates: Fates) -> Iterator[dict[str, Any]]:
+    """Tell of each file what became of its rows."""
+    for one in dataset.inputs():
+        rows = slice(one["first_row"], one["first_row"] + one["rows"])
+        counts = np.bincount(fates.state[rows], minlength=ABSENT + 1).tolist()
+        yield {
+            "name": one["name"],
+            "format": one["format"],
+            "rows": sum(counts[:ABSENT]),
+            "kept": counts[KEPT],
+            "removed": counts[REMOVED],
+            "quarantined": counts[QUARANTINED],
+        }
+
+
 def table(report: RecipeReport, figures: Figures) -> list[tuple[str, str, str]]:
     """Tell a run in a few lines for a terminal: what, how much, and a remark."""
     formats = sorted({str(file["format"]) for file in report.files})
@@ -98,11 +166,16 @@ def table(report: RecipeReport, figures: Figures) -> list[tuple[str, str, str]]:
     for name, count in fates.items():
         if count or name in ("kept", "removed", "quarantined"):
             told = "" if name == "generated" else share(count, rows)
-            if name == "kept" and KEPT in report.written and report.written[KEPT].rows != count:
-                told += f", {report.written[KEPT].rows:,} lines"
+            if name == "kept" and report.written and (written := _kept_lines(report)) != count:
+                told += f", {written:,} lines"
             lines.append((name, f"{count:,}", told))
     lines += [(f"  {name}", f"{count:,}", "") for name, count in report.unreadable.items()]
     return [*lines, *measured(figures)]
+
+
+def _kept_lines(report: RecipeReport) -> int:
+    files = report.written.items()
+    return sum(file.rows for name, file in files if PurePath(name).name.startswith("kept"))
 
 
 def _deed(step: StepReport) -> tuple[str, str]:

@@ -87,6 +87,8 @@ class Figures(Struct, frozen=True, kw_only=True):
     peak_private_bytes: int | None
     """Largest part of it that is the process's own; None where the system does not tell."""
     pairs_compared: int
+    attempts: int
+    """How often the run was begun; the other figures are those of the last time."""
 
 
 R = TypeVar("R")

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curatekit import brakes
-from curatekit.dedup import decide
+from curatekit.dedup import decide, publisher_of
 from curatekit.gauge import Gauge
 from curatekit.inputs import Inputs, expand
 from curatekit.output import (
+    DECISIONS,
     FIGURES,
-    KEPT,
-    QUARANTINE,
-    REMOVED,
+    PLAIN,
     REPORT,
-    check_counts,
+    Packing,
+    check_space,
     places,
     staged,
     write,
@@ -24,7 +24,9 @@ from curatekit.report import Outcome, Report, build, to_json
 from curatekit.settings import Settings
 
 if TYPE_CHECKING:
-    from curatekit._native import Progress, Summary
+    from collections.abc import Sequence
+
+    from curatekit._native import Progress
 
 
 def deduplicate(
@@ -33,18 +35,20 @@ def deduplicate(
     settings: Settings | None = None,
     *,
     force: bool = False,
+    packing: Packing = PLAIN,
     progress: Progress | None = None,
 ) -> Outcome[Report]:
     """Write the deduplicated dataset into a new folder, with the reason for each row not in it.
 
     The folder holds `kept.jsonl`, `removed.jsonl`, `quarantine.jsonl`, `decisions.jsonl`,
-    `report.json` and `run.json`. It appears whole, or not at all.
+    `ledger/`, `report.json` and `run.json`. It appears whole, or not at all.
 
     Args:
         inputs: As `curatekit.dedup.near` takes them.
         out: The output folder.
         settings: What to compare, and how.
         force: Replace an `out` that is empty or a former run.
+        packing: How the files of rows are written.
         progress: Called about ten times a second.
 
     Raises:
@@ -59,15 +63,21 @@ def deduplicate(
     files = expand(inputs, outside=places(out))
     gauge = Gauge(progress)
     with staged(out, force=force) as work:
-        decided = decide(files, settings, spool=work, progress=gauge)
+        if packing == PLAIN:
+            _check_space(work.folder, files)
+        decided = decide(files, settings, spool=work.place, progress=gauge)
+        publisher = publisher_of(decided, work.folder, packing)
         with gauge.stage("write"):
-            decided.write(work, progress=gauge)
-        summary = decided.summary
+            publisher.write_rows(gauge)
+        with gauge.stage("explain"):
+            publisher.note(decided.write_decisions(work.folder / DECISIONS))
+            publisher.write_ledger()
         with gauge.stage("check"):
-            check_counts(work, summary["rows"], _counts(summary))
+            publisher.check_counts()
         report = build(settings, decided)
-        write(work / REPORT, to_json(report))
-        brakes.check(settings, summary, report, work)
+        publisher.document(REPORT, to_json(report))
+        publisher.write_manifest()
+        brakes.check(settings, decided.summary, report, work.folder)
         figures = gauge.figures(
             threads=settings.threads,
             memory_budget=settings.memory,
@@ -77,14 +87,16 @@ def deduplicate(
             seconds=decided.seconds,
         )
         outcome = Outcome(report, figures)
-        write(work / FIGURES, to_json(outcome.run))
+        write(work.folder / FIGURES, to_json(outcome.run))
     return outcome
 
 
-def _counts(summary: Summary) -> dict[str, int]:
-    """Tell how many rows should stand in each file."""
-    return {
-        KEPT: summary["kept"],
-        REMOVED: summary["exact_duplicates"] + summary["near_duplicates"],
-        QUARANTINE: sum(summary["quarantined"].values()),
-    }
+def _check_space(folder: Path, files: Sequence[str]) -> None:
+    """See that there is room for what is sure to be written.
+
+    Rows may be shorter than the files that they stand in, but hardly by half; how long those are
+    that are packed, nobody knows yet.
+    """
+    plain = [path for path in map(Path, files) if not path.name.endswith((".gz", ".zst"))]
+    sizes = (path.stat().st_size for path in plain if path.is_file())
+    check_space(folder, sum(sizes) // 2)

@@ -10,16 +10,28 @@ from array import array
 from collections.abc import Iterator, Sequence
 from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 from msgspec import Struct, structs, to_builtins
 
 from curatekit import _native
-from curatekit.crew import Crew, Failure, Piece
+from curatekit.crew import Crew, Piece
 from curatekit.errors import StepError
 from curatekit.fates import Action, Event, Fates
-from curatekit.frames import SCORE_REASONS, Begin, Column, Fit, Said, Task, Work
+from curatekit.frames import (
+    SCORE_REASONS,
+    Begin,
+    Column,
+    Failure,
+    Fit,
+    Fitted,
+    Said,
+    Task,
+    Work,
+)
+from curatekit.interrupt import drained
+from curatekit.journal import Answered, Journal, Spool
 from curatekit.output import named
 from curatekit.recipe import Entry, OfFilter, OfScorer, Recipe
 from curatekit.records import COUNTS
@@ -62,36 +74,6 @@ class Hands(Struct, frozen=True, kw_only=True):
     is_dry: bool
 
 
-class Spool:
-    """Where rows stand that were rewritten or made, one a line."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file: BinaryIO | None = None
-        self._end = 0
-
-    def add(self, line: bytes) -> tuple[int, int]:
-        """Write a row, and tell where it begins and how long it is."""
-        with named(self.path):
-            if self._file is None:
-                self._file = self.path.open("wb")
-            self._file.write(line + b"\n")
-        start = self._end
-        self._end += len(line) + 1
-        return start, len(line)
-
-    def flush(self) -> None:
-        """Let others read what was written."""
-        if self._file is not None:
-            with named(self.path):
-                self._file.flush()
-
-    def close(self) -> None:
-        """Give the file back."""
-        if self._file is not None:
-            self._file.close()
-
-
 class Stage:
     """Steps that follow one another, with nothing between them that needs all rows."""
 
@@ -103,6 +85,7 @@ class Stage:
         dataset: _native.Dataset,
         fates: Fates,
         spool: Spool,
+        journal: Journal,
         hands: Hands,
         watchers: Watchers,
     ) -> None:
@@ -111,6 +94,7 @@ class Stage:
         self._dataset = dataset
         self._fates = fates
         self._spool = spool
+        self._journal = journal
         self._hands = hands
         self._watchers = watchers
         self._rows = fates.live
@@ -126,6 +110,9 @@ class Stage:
     def carry_out(self, progress: Callable[[str, int, int], None]) -> _native.Dataset:
         """Do all of it, and give the dataset as it then is.
 
+        What the journal knows is taken from there. A request to stop is heeded once what was given
+        out is answered, and in the journal.
+
         Raises:
             StepError: A step failed that may not, or too often.
             ContractError: The same, for what it returned.
@@ -136,27 +123,47 @@ class Stage:
         size = 1 if is_one else self._hands.workers
         begin = begin_of(self._recipe, self._entries, self._dataset, self._hands)
         if is_fitted(self._entries[0].entry):
-            with Crew(begin, timeouts, 1, is_one=is_one) as crew:
-                fitted = {0: crew.fit(self._fit_request())}
-            begin = structs.replace(begin, fitted=fitted)
-        done, told = 0, time.monotonic()
-        progress(self.name, 0, len(self._rows))
-        with Crew(begin, timeouts, size, is_one=is_one) as crew:
-            for piece in crew.map(self._works()):
-                self._take(piece)
-                done += len(piece.rows)
-                if time.monotonic() - told >= _TOLD_SECONDS:
-                    progress(self.name, done, len(self._rows))
-                    told = time.monotonic()
+            fitted = self._journal.take(Fitted)
+            if fitted is None:
+                with Crew(begin, timeouts, 1, is_one=is_one) as crew:
+                    fitted = Fitted(crew.fit(self._fit_request()))
+                self._journal.add(fitted)
+                self._journal.commit()
+            begin = structs.replace(begin, fitted={0: fitted.step})
+        done = 0
+        while done < len(self._rows) and (answered := self._journal.take(Answered)):
+            done = self._take(answered, done)
+        progress(self.name, done, len(self._rows))
+        if done < len(self._rows):
+            with drained() as requests:
+                crew = Crew(
+                    begin, timeouts, size, is_one=is_one, is_stopping=lambda: bool(requests)
+                )
+                with crew:
+                    done = self._ask(crew, done, progress)
+                self._journal.commit()
         progress(self.name, done, len(self._rows))
         return self._later()
 
-    def _works(self) -> Iterator[Work]:
+    def _ask(self, crew: Crew, done: int, progress: Callable[[str, int, int], None]) -> int:
+        """Have the rest of the rows looked at, and tell how many then are done."""
+        told = time.monotonic()
+        for piece in crew.map(self._works(done)):
+            answered = self._stow(piece)
+            done = self._take(answered, done, is_new=True)
+            self._journal.add(answered)
+            self._journal.commit_if_due()
+            if time.monotonic() - told >= _TOLD_SECONDS:
+                progress(self.name, done, len(self._rows))
+                told = time.monotonic()
+        return done
+
+    def _works(self, done: int) -> Iterator[Work]:
         size = self._hands.batch_rows
         if self._entries[0].entry.placement == "one":
             size = min(size, _ONE_ROWS)
         needed = {name for one in self._entries for name in one.entry.needs} - set(COUNTS)
-        for start in range(0, len(self._rows), size):
+        for start in range(done, len(self._rows), size):
             rows = self._rows[start : start + size]
             columns = {
                 name: Column.of(column[rows])
@@ -176,17 +183,29 @@ class Stage:
                 file.write(self._dataset.whereabouts(self._rows[start : start + _PIECE]))
         return Fit(0, str(rows), str(where))
 
-    def _take(self, piece: Piece) -> None:
-        if isinstance(piece.outcome, Failure):
-            self._fail(int(piece.rows[0]), piece.outcome)
-            return
-        done, rows = piece.outcome, piece.rows
+    def _stow(self, piece: Piece) -> Answered:
+        """Put the new rows of an answer into the spool."""
+        rows, outcome = len(piece.rows), piece.outcome
+        if isinstance(outcome, Failure):
+            return Answered(rows=rows, failure=outcome)
+        for said in outcome.said:
+            said.stowed = [(at, *self._spool.add(line)) for at, line in said.made]
+            said.made = []
+        lines = [(at, *self._spool.add(line)) for at, line in outcome.lines]
+        return Answered(rows=rows, said=outcome.said, lines=lines)
+
+    def _take(self, answered: Answered, done: int, *, is_new: bool = False) -> int:
+        """Note what was said of the rows behind those that are done; tell how many then are."""
+        rows = self._rows[done : done + answered.rows]
+        if answered.failure is not None:
+            self._fail(int(rows[0]), answered.failure)
+            return done + 1
         places = np.arange(len(rows))
-        for one, said in zip(self._entries, done.said, strict=True):
+        for one, said in zip(self._entries, answered.said, strict=True):
             self._fates.tallies[one.at].entered += len(places)
             entered = rows[places]
             places = self._heed(one, said, rows, places)
-            if len(entered):
+            if len(entered) and is_new:
                 self._watchers.call(
                     "on_batch_done",
                     step=one.entry.id,
@@ -194,8 +213,9 @@ class Stage:
                     kept=len(places),
                     seconds=said.seconds,
                 )
-        for at, line in done.lines:
-            self._rewritten.extend((int(rows[at]), *self._spool.add(line)))
+        for at, start, length in answered.lines:
+            self._rewritten.extend((int(rows[at]), start, length))
+        return done + len(rows)
 
     def _heed(
         self, one: Numbered, said: Said, rows: NDArray[np.uint64], places: NDArray[np.intp]
@@ -210,8 +230,8 @@ class Stage:
                 self._fates.note(one.at, event)
         if too_long:
             places = places[~np.isin(places, said.too_long)]
-        for at, line in said.made:
-            self._made.extend((int(rows[at]), *self._spool.add(line)))
+        for at, start, length in said.stowed:
+            self._made.extend((int(rows[at]), start, length))
         step = one.entry.step
         if step is not None and issubclass(step, Filter):
             return self._filtered(one, said, step.reasons, rows, places)

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
@@ -190,6 +191,7 @@ class _Pass:
         self._is_dry, self._max_line = begin.is_dry, begin.max_line
         self.said: list[Said] = []
         self._changed: set[int] = set()
+        self._lines: list[tuple[int, bytes]] = []
         self._places = np.arange(len(batch))
         self.batch = batch
 
@@ -206,13 +208,20 @@ class _Pass:
         raise TypeError(f"{task.use} is of no kind that works on batches")
 
     def done(self, number: int) -> Done:
-        left = enumerate(self._places.tolist()) if self._changed else ()
-        lines = [(place, self.batch[at].line) for at, place in left if place in self._changed]
-        return Done(number=number, said=self.said, lines=lines)
+        self._note_lines(range(len(self._places)))
+        return Done(number=number, said=self.said, lines=self._lines)
 
-    def _keep(self, kept: NDArray[np.bool_]) -> None:
+    def _note_lines(self, rows: Iterable[int]) -> None:
+        """Note what rows are now, if that is no longer what they were."""
+        for at in rows if self._changed else ():
+            if (place := int(self._places[at])) in self._changed:
+                self._lines.append((place, self.batch[at].line))
+
+    def _keep(self, kept: NDArray[np.bool_], *, is_noted: bool = True) -> None:
         at = np.flatnonzero(kept)
         if len(at) < len(kept):
+            if is_noted:
+                self._note_lines(np.flatnonzero(~kept).tolist())
             self._places = self._places[at]
             self.batch = self.batch.take(at)
 
@@ -234,7 +243,7 @@ class _Pass:
         ]
         kept = np.array(fits, np.bool_)
         too_long = self._places[~kept].tolist()
-        self._keep(kept)
+        self._keep(kept, is_noted=False)
         return Said(changed=at, too_long=too_long)
 
     def _check(self, step: Filter, task: Task) -> Said:

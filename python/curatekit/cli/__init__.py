@@ -143,8 +143,13 @@ def _explain(error: BaseException) -> int:
             message = f"{type(error).__name__}: {error}"
             hint = "this is a bug in curatekit; please report it"
             code = BUG
-    _complain([Mistake(message, hint)])
+    _complain([Mistake(message, hint or _note(error))])
     return code
+
+
+def _note(error: BaseException) -> str | None:
+    """What was added to an error on its way: how to go on after it."""
+    return next(iter(getattr(error, "__notes__", ())), None)
 
 
 def _explain_ours(error: CurateError) -> int:
@@ -153,7 +158,7 @@ def _explain_ours(error: CurateError) -> int:
     if isinstance(error, RecipeError):
         _complain(error.mistakes)
     else:
-        _complain([Mistake(error.message, error.hint)])
+        _complain([Mistake(error.message, error.hint or _note(error))])
     codes = {DataError: INPUT, BrakeError: BRAKE, StepError: STEP, ContractError: STEP}
     return next((codes[kind] for kind in codes if isinstance(error, kind)), USAGE)
 

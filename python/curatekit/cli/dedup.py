@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from curatekit.cli.options import Grouped, Option, Parsed
+from curatekit.cli.options import Grouped, Option, Parsed, packing_of, packing_options
 from curatekit.errors import CurateError
 from curatekit.settings import (
     WORDS,
@@ -43,6 +43,7 @@ What it writes:
   out/removed.jsonl     the removed rows
   out/quarantine.jsonl  the rows that are broken
   out/decisions.jsonl   why a row is not kept, and which row stands for it
+  out/ledger/           what became of every row, as columns
   out/report.json       counts and settings; equal for equal runs
   out/run.json          time, memory and machine
 
@@ -79,6 +80,7 @@ _size = Parsed("size", parse_size)
     help="Folder to make. It appears whole, or not at all.",
 )
 @_write("--force", is_flag=True, help="Replace OUT, if it is a former run.")
+@packing_options(_write)
 @_write("--json", "as_json", is_flag=True, help="Print report.json and run.json as one document.")
 @_write("--quiet", "-q", is_flag=True, help="Print nothing but errors and what --json asks for.")
 @_compare(
@@ -223,10 +225,13 @@ def dedup(
     from curatekit.run import deduplicate  # noqa: PLC0415
 
     try:
+        packing = packing_of(options)
         settings = _settings(context, options)
         _native.guard_maps()
         with Meter(quiet=quiet) as meter:
-            outcome = deduplicate(inputs, Path(out), settings, force=force, progress=meter)
+            outcome = deduplicate(
+                inputs, Path(out), settings, force=force, packing=packing, progress=meter
+            )
     except ValueError as error:
         raise CurateError(str(error)) from error
     except BrakeError as error:

@@ -1,9 +1,14 @@
 """Options in groups, so that a long help text can be read."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import click
+
+from curatekit.output import Packing
+from curatekit.settings import parse_size
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Grouped(click.Command):
@@ -42,3 +47,42 @@ class Parsed(click.ParamType[int]):
             return self._parse(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+def packing_options(group: Callable[..., Callable[[F], F]]) -> Callable[[F], F]:
+    """Add the options that say how files of rows are written."""
+    options = (
+        group(
+            "--shard-size",
+            type=Parsed("size", parse_size),
+            help="Most bytes of a file of rows, before it is packed: kept-00001.jsonl and so on.  "
+            "[default: one file, however large]",
+        ),
+        group(
+            "--compress",
+            type=click.Choice(("none", "zst")),
+            default="none",
+            show_default=True,
+            help="Pack the files of rows with Zstandard.",
+        ),
+        group(
+            "--removed",
+            type=click.Choice(("copy", "refer")),
+            default="copy",
+            show_default=True,
+            help="Copy removed rows to removed.jsonl, or only tell where in the inputs they are.",
+        ),
+    )
+
+    def add(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def packing_of(options: dict[str, Any]) -> Packing:
+    """Take those options out of the others."""
+    names = {"shard_size": "shard_bytes", "compress": "compress", "removed": "removed"}
+    return Packing(**{name: options.pop(option) for option, name in names.items()})

@@ -76,20 +76,17 @@ class Page:
         Raises:
             CurateError: The run read no such row.
         """
-        rows = self._folder.rows
-        if not 0 <= row < rows:
-            raise CurateError(f"there is no row {row}: the run read {rows:,} rows, counted from 0")
-        stands_for = []
-        for decision in self._folder.decisions():
-            if decision.row == row:
-                if decision.witness is not None:
-                    self._print_legend()
-                self._beside.print_case(self._folder.case(decision))
-                return
-            if decision.witness and decision.witness.row == row:
-                stands_for.append(f"{decision.row}")
-        more = f" and {len(stands_for) - _NAMED:,} more" if len(stands_for) > _NAMED else ""
-        reason = f", and stands for {', '.join(stands_for[:_NAMED])}{more}" if stands_for else ""
+        total = self._folder.rows
+        if not 0 <= row < total:
+            raise CurateError(f"there is no row {row}: the run read {total:,} rows, counted from 0")
+        if (decision := self._folder.ledger.decision(row)) and decision.state != "kept":
+            if decision.witness is not None:
+                self._print_legend()
+            self._beside.print_case(self._folder.case(decision))
+            return
+        rows = self._folder.stands_for(row)
+        more = f" and {len(rows) - _NAMED:,} more" if len(rows) > _NAMED else ""
+        reason = f", and stands for {', '.join(map(str, rows[:_NAMED]))}{more}" if rows else ""
         self._beside.say(f"row {row} is kept{reason}", "bold")
         for role, text in self._folder.texts_of(row).items():
             self._beside.say(role, "cyan", indent=2)
@@ -203,7 +200,8 @@ class Page:
 
     def _fates(self, rows: Collection[int]) -> dict[int, Decision]:
         """Find those of some rows that are not kept."""
-        return {one.row: one for one in self._folder.decisions() if one.row in rows}
+        found = ((row, self._folder.ledger.decision(row)) for row in rows)
+        return {row: one for row, one in found if one is not None and one.state != "kept"}
 
     def _print_legend(self) -> None:
         self._beside.print_legend("only in the removed row", "only in the row that stands for it")

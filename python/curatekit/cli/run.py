@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from curatekit.cli.options import Grouped, Option, Parsed
+from curatekit.cli.options import Grouped, Option, Parsed, packing_of, packing_options
 from curatekit.errors import CurateError, StepError
 from curatekit.settings import parse_size
 
@@ -38,6 +38,8 @@ Exit codes:
   5    a step failed
   6    a brake stopped the run: a step drops too much
   130  interrupted
+
+After 4, 5 and 130 the same command goes on from what was done.
 """
 
 _what = partial(click.option, cls=Option, heading="What is done")
@@ -63,7 +65,12 @@ _machine = partial(click.option, cls=Option, heading="Machine (does not change t
     type=click.Path(readable=False),
     help="Folder to make.  [default: `output` of the recipe]",
 )
-@_write("--force", is_flag=True, help="Replace OUT, if it is a former run.")
+@_write(
+    "--force",
+    is_flag=True,
+    help="Replace OUT, if it is a former run; begin anew where another run was not finished.",
+)
+@packing_options(_write)
 @_write("--json", "as_json", is_flag=True, help="Print report.json and run.json as one document.")
 @_write("--quiet", "-q", is_flag=True, help="Print nothing but errors and what --json asks for.")
 @_write("--strict", is_flag=True, help="Exit 1 if rows were quarantined.")
@@ -89,6 +96,14 @@ _machine = partial(click.option, cls=Option, heading="Machine (does not change t
     show_default=True,
     help="Private memory that a deduplication aims at.",
 )
+@_machine(
+    "--journal-seconds",
+    type=click.FloatRange(min=0),
+    default=5.0,
+    show_default=True,
+    metavar="N",
+    help="How often what is done goes down to the disk. The same command goes on from there.",
+)
 def run(
     recipe: str,
     *,
@@ -103,11 +118,13 @@ def run(
     workers: int,
     batch_rows: int,
     memory: int,
+    journal_seconds: float,
+    **packing: Any,  # noqa: ANN401 (options of click, by name)
 ) -> int:
     """Carry out RECIPE, a TOML file: deduplicate, filter, rewrite, score and select rows.
 
     Every row that is not kept has a reason in OUT/decisions.jsonl. OUT appears whole, or not at
-    all; the inputs are only read.
+    all; the inputs are only read. Whatever ends a run early, the same command goes on with it.
     """
     from curatekit import _native  # noqa: PLC0415 (help does without the rest of this)
     from curatekit.cli.terminal import Meter, clean  # noqa: PLC0415
@@ -128,6 +145,8 @@ def run(
                 workers=workers,
                 batch_rows=batch_rows,
                 memory=memory,
+                packing=packing_of(packing),
+                journal_seconds=journal_seconds,
                 progress=meter,
             )
     except ValueError as error:

@@ -5,89 +5,29 @@
 //! are the input's rows.
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use xxhash_rust::xxh3::Xxh3;
 
 use crate::corpus::{Buffer, Corpus};
 use crate::decisions::{Decisions, State};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::json::quoted;
+use crate::output::{Output, Packing, RowFiles, Written};
 use crate::shingles::{Alike, Shingler};
 use crate::verify::{Overlap, by_role};
 use crate::watch::{Stage, Watch};
 
 /// Rows whose evidence is gathered at a time.
 const BLOCK: usize = 4096;
-/// Bytes that are hashed and written at a time.
+/// Bytes of rows that are gathered before they are written.
 const PIECE: usize = 1 << 18;
 
-/// One file of the result.
-pub(crate) struct Output {
-    path: PathBuf,
-    to: BufWriter<File>,
-}
-
-impl Output {
-    pub(crate) fn create(path: &Path) -> Result<Self> {
-        Self::with_buffer(path, 1 << 20)
-    }
-
-    /// For writes as large as [`PIECE`].
-    fn unbuffered(path: &Path) -> Result<Self> {
-        Self::with_buffer(path, 0)
-    }
-
-    fn with_buffer(path: &Path, bytes: usize) -> Result<Self> {
-        let path = path.to_owned();
-        match File::create(&path) {
-            Ok(file) => Ok(Self {
-                path,
-                to: BufWriter::with_capacity(bytes, file),
-            }),
-            Err(source) => Err(Error::Write { path, source }),
-        }
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.to.write_all(bytes).map_err(|source| Error::Write {
-            path: self.path.clone(),
-            source,
-        })
-    }
-
-    pub(crate) fn line(&mut self, bytes: &[u8]) -> Result<()> {
-        self.write(bytes)?;
-        self.write(b"\n")
-    }
-
-    pub(crate) fn finish(mut self) -> Result<()> {
-        let written = self.to.flush().and_then(|()| self.to.get_ref().sync_all());
-        written.map_err(|source| Error::Write {
-            path: self.path,
-            source,
-        })
-    }
-}
-
-/// What was written to a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Written {
-    /// Lines.
-    pub rows: u64,
-    /// Bytes, line feeds among them.
-    pub bytes: u64,
-    /// xxh3-128 of these bytes.
-    pub hash: u128,
-}
-
 impl Corpus {
-    /// Write rows to a new file, one a line in the order given, down to the disk: as they now are, or
-    /// as they stand in their inputs.
+    /// Write rows to new files in a folder, one a line in the order given, down to the disk: as they now
+    /// are, or as they stand in their inputs.
     ///
     /// # Errors
     /// [`Error::Write`] names the file; [`Error::Changed`] means that it cannot be trusted.
@@ -98,79 +38,72 @@ impl Corpus {
         &self,
         rows: &[usize],
         original: bool,
-        path: &Path,
+        folder: &Path,
+        stem: &str,
+        packing: Packing,
         watch: &Watch,
-    ) -> Result<Written> {
-        let mut output = Output::unbuffered(path)?;
-        watch.begin(
-            Stage::Write,
-            rows.iter().map(|&row| self.rows.size(row)).sum(),
-        );
-        let mut hash = Xxh3::new();
-        let mut bytes = 0;
+    ) -> Result<Vec<Written>> {
+        let mut output = RowFiles::create(folder, stem, packing)?;
+        let size = |&row: &usize| {
+            if original {
+                self.rows.original(row).len() as u64
+            } else {
+                self.rows.size(row)
+            }
+        };
+        watch.begin(Stage::Write, rows.iter().map(size).sum());
         // Bytes leave the map once; what is hashed is what is written.
         let mut copy = Vec::with_capacity(2 * PIECE);
-        let mut flush = |copy: &mut Vec<u8>| {
-            hash.update(copy);
-            bytes += copy.len() as u64;
-            output.write(copy)?;
-            watch.advance(copy.len() as u64)?;
-            copy.clear();
-            Ok(())
-        };
         let mut rest = rows;
-        while let Some(&row) = rest.first() {
-            let (lines, count) = match self.rows.run(rest, original, PIECE) {
-                Some((lines, count)) => (Cow::Borrowed(lines), count),
-                None if original => (self.rows.original_line(row), 1),
-                None => (self.rows.one_line(row), 1),
-            };
-            rest = &rest[count..];
-            copy.extend_from_slice(&lines);
-            copy.push(b'\n');
-            if copy.len() >= PIECE {
-                flush(&mut copy)?;
+        while !rest.is_empty() {
+            let room = output.room(rest.iter().map(size))?;
+            let mut piece = &rest[..room.min(rest.len())];
+            rest = &rest[piece.len()..];
+            let mut gathered = 0;
+            while let Some(&row) = piece.first() {
+                let (lines, count) = match self.rows.run(piece, original, PIECE) {
+                    Some((lines, count)) => (Cow::Borrowed(lines), count),
+                    None if original => (self.rows.original_line(row), 1),
+                    None => (self.rows.one_line(row), 1),
+                };
+                piece = &piece[count..];
+                gathered += count;
+                copy.extend_from_slice(&lines);
+                copy.push(b'\n');
+                if copy.len() >= PIECE || piece.is_empty() {
+                    output.add(&copy, gathered)?;
+                    watch.advance(copy.len() as u64)?;
+                    copy.clear();
+                    gathered = 0;
+                }
             }
         }
-        flush(&mut copy)?;
-        output.finish()?;
+        let written = output.finish()?;
         self.rows.check_inputs()?;
-        Ok(Written {
-            rows: rows.len() as u64,
-            bytes,
-            hash: hash.digest128(),
-        })
+        Ok(written)
     }
 }
 
 type Roles = Vec<(Arc<str>, Overlap)>;
 
 impl Decisions {
-    /// Write `kept.jsonl`, `removed.jsonl`, `quarantine.jsonl` and `decisions.jsonl` to a folder,
-    /// down to the disk.
+    /// Write to a file a line for each row that is not kept, in row order, down to the disk.
     ///
     /// # Errors
-    /// [`Error::Write`] names the file; [`Error::Changed`] means that nothing written can be
-    /// trusted.
-    pub fn write(&self, folder: &Path, watch: &Watch) -> Result<()> {
-        let result = self.pool.install(|| self.write_all(folder, watch));
+    /// [`Error::Write`] names the file; [`Error::Changed`] means that it cannot be trusted.
+    pub fn write(&self, path: &Path, watch: &Watch) -> Result<Written> {
+        let result = self.pool.install(|| self.write_all(path, watch));
         self.corpus.rows.check_inputs()?;
         result
     }
 
-    fn write_all(&self, folder: &Path, watch: &Watch) -> Result<()> {
+    fn write_all(&self, path: &Path, watch: &Watch) -> Result<Written> {
         let rows = &self.corpus.rows;
-        watch.begin(
-            Stage::Write,
-            (0..rows.len()).map(|row| rows.size(row)).sum(),
-        );
-        let mut kept = Output::create(&folder.join("kept.jsonl"))?;
-        let mut removed = Output::create(&folder.join("removed.jsonl"))?;
-        let mut quarantine = Output::create(&folder.join("quarantine.jsonl"))?;
-        let mut decisions = Output::create(&folder.join("decisions.jsonl"))?;
+        let mut decisions = Output::create(path)?;
         let mut problems = self.problems.iter();
         let mut line = Vec::new();
         for first in (0..rows.len()).step_by(BLOCK) {
+            watch.check()?;
             let block = first..rows.len().min(first + BLOCK);
             let roles: Vec<Roles> = block
                 .clone()
@@ -178,17 +111,13 @@ impl Decisions {
                 .map(|row| self.roles(row))
                 .collect::<Result<_>>()?;
             for (row, roles) in block.zip(roles) {
-                let bytes = rows.one_line(row);
                 line.clear();
                 match self.state[row] {
-                    State::Kept => kept.line(&bytes)?,
+                    State::Kept | State::Absent => continue,
                     State::ExactDuplicate | State::NearDuplicate => {
-                        removed.line(&bytes)?;
                         self.explain_removal(row, &roles, &mut line);
-                        decisions.line(&line)?;
                     }
                     State::Quarantined => {
-                        quarantine.line(&bytes)?;
                         let (_, problem) = problems
                             .next()
                             .expect("every quarantined row has its problem");
@@ -196,16 +125,12 @@ impl Decisions {
                         self.begin(row, "quarantined", "read", id, &mut line);
                         push(&mut line, format_args!(",\"message\":{}", quoted(&message)));
                         end("read", "quarantined", id, &mut line);
-                        decisions.line(&line)?;
                     }
-                    State::Absent => {}
                 }
-                watch.advance(rows.size(row))?;
+                decisions.line(&line)?;
             }
         }
-        [kept, removed, quarantine, decisions]
-            .into_iter()
-            .try_for_each(Output::finish)
+        decisions.finish()
     }
 
     /// How alike a near-duplicate is to its witness, in each role.
@@ -226,7 +151,7 @@ impl Decisions {
     ///
     /// # Errors
     /// [`Error::Write`] names the file; [`Error::Changed`] means that it cannot be trusted.
-    pub fn write_removals(&self, path: &Path, watch: &Watch) -> Result<()> {
+    pub fn write_removals(&self, path: &Path, watch: &Watch) -> Result<Written> {
         let removed: Vec<usize> = (0..self.state.len())
             .filter(|&row| {
                 matches!(
@@ -338,8 +263,9 @@ fn push(line: &mut Vec<u8>, text: std::fmt::Arguments) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::fs;
+    use std::path::PathBuf;
 
     use proptest::prelude::*;
     use xxhash_rust::xxh3::xxh3_128;
@@ -348,8 +274,9 @@ mod tests {
     use crate::corpus::Reading;
     use crate::format::Format;
     use crate::later::Span;
+    use crate::output::{HASHED, STRIDE, unpack};
 
-    fn inputs() -> impl Strategy<Value = Vec<String>> {
+    pub(crate) fn inputs() -> impl Strategy<Value = Vec<String>> {
         let line = prop::sample::select(vec!["{}", "{\"a\":1}\r", "", " ", "\r", "x", "\u{e9} "]);
         let file = (prop::collection::vec(line, 1..30), any::<bool>());
         let file =
@@ -358,7 +285,7 @@ mod tests {
         prop::collection::vec(prop_oneof![4 => file, 1 => array], 1..4)
     }
 
-    fn open(folder: &Path, files: &[String]) -> Corpus {
+    pub(crate) fn open(folder: &Path, files: &[String]) -> Corpus {
         let path = |at: usize| folder.join(format!("{at}.json"));
         let paths: Vec<PathBuf> = (0..files.len()).map(path).collect();
         for (path, file) in paths.iter().zip(files) {
@@ -381,6 +308,40 @@ mod tests {
         assert_eq!(corpus.rows.run(&[0, 1], false, 99), Some((&b"{}"[..], 1)));
     }
 
+    #[test]
+    fn a_row_is_found_by_its_number() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let line = |row: usize| format!("{{\"row\":{row}}}\n");
+        let corpus = open(folder.path(), &[(0..5 * STRIDE).map(line).collect()]);
+        let rows: Vec<usize> = (0..5 * STRIDE).collect();
+        for (zstd, shard_bytes) in [(false, None), (true, None), (true, Some(40_000))] {
+            let packing = Packing { shard_bytes, zstd };
+            let watch = Watch::default();
+            let files = corpus.copy_rows(&rows, false, folder.path(), "copy", packing, &watch);
+            let mut first = 0;
+            for file in files.expect("copied") {
+                let bytes = fs::read(folder.path().join(&file.name)).expect("read");
+                assert_eq!(file.index.len(), (file.rows as usize).div_ceil(STRIDE));
+                for (at, &start) in file.index.iter().enumerate() {
+                    let end = file
+                        .index
+                        .get(at + 1)
+                        .map_or(bytes.len(), |&end| end as usize);
+                    let frame = &bytes[start as usize..end];
+                    let lines = if zstd {
+                        unpack(frame).expect("frames")
+                    } else {
+                        frame.to_vec()
+                    };
+                    let begins = line(first + at * STRIDE);
+                    assert!(lines.starts_with(begins.as_bytes()), "{begins}");
+                }
+                first += file.rows as usize;
+            }
+            assert_eq!(first, rows.len());
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
 
@@ -390,6 +351,8 @@ mod tests {
             picks in prop::collection::vec((any::<prop::sample::Index>(), 1..20_usize), 0..8),
             rewritten in prop::collection::vec(any::<prop::sample::Index>(), 0..3),
             most in 0..40_usize,
+            shard_bytes in prop::option::of(1..60_u64),
+            zstd in any::<bool>(),
         ) {
             let folder = tempfile::tempdir().expect("a temporary folder");
             let (corpus, watch) = (open(folder.path(), &files), Watch::default());
@@ -416,12 +379,23 @@ mod tests {
                     expected.extend_from_slice(&line(row));
                     expected.push(b'\n');
                 }
-                let path = folder.path().join("copy");
-                let written = corpus.copy_rows(&rows, original, &path, &watch).expect("copied");
-                let copied = fs::read(&path).expect("read");
+                let packing = Packing { shard_bytes, zstd };
+                let files = corpus.copy_rows(&rows, original, folder.path(), "copy", packing, &watch);
+                let files = files.expect("copied");
+                let mut copied = Vec::new();
+                for file in &files {
+                    let bytes = fs::read(folder.path().join(&file.name)).expect("read");
+                    prop_assert_eq!((file.bytes, file.hash), (bytes.len() as u64, xxh3_128(&bytes)));
+                    let hashes: Vec<u128> = bytes.chunks(HASHED).map(xxh3_128).collect();
+                    prop_assert_eq!(&file.blocks, &hashes);
+                    let lines = if zstd { unpack(&bytes).expect("frames") } else { bytes };
+                    let count = memchr::memchr_iter(b'\n', &lines).count();
+                    prop_assert_eq!(file.rows, count as u64);
+                    let fits = shard_bytes.is_none_or(|most| lines.len() as u64 <= most);
+                    prop_assert!(fits || file.rows == 1);
+                    copied.extend_from_slice(&lines);
+                }
                 prop_assert_eq!(String::from_utf8_lossy(&copied), String::from_utf8_lossy(&expected));
-                prop_assert_eq!(written.hash, xxh3_128(&expected));
-                prop_assert_eq!((written.rows, written.bytes), (rows.len() as u64, expected.len() as u64));
                 if let Some((lines, count)) = corpus.rows.run(&rows, original, most) {
                     let whole: Vec<_> = rows[..count].iter().map(|&row| line(row)).collect();
                     prop_assert_eq!(lines, whole.join(&b'\n'));

@@ -150,12 +150,18 @@ impl Corpus {
         }
     }
 
+    /// The same rows, for another owner; nothing is copied.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        self.comparing(&Reading::default())
+    }
+
     /// The same inputs with some rows rewritten or made, which stand in `spool`.
     ///
     /// # Errors
     /// The spool cannot be read.
     pub fn later(&self, spool: &Path, rewritten: &[(usize, Span)], made: &[Made]) -> Result<Self> {
-        let mut corpus = self.comparing(&Reading::default());
+        let mut corpus = self.share();
         let read = corpus.rows.read();
         corpus.rows.later = corpus.rows.later.and(spool, read, rewritten, made)?;
         Ok(corpus)

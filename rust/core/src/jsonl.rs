@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use memchr::{memchr, memchr_iter};
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::{Error, Result};
 use crate::json::{check, is_space, skip_space, validate_first};
@@ -73,6 +74,8 @@ pub struct Shard {
     pub blank_lines: u64,
     /// Does the file begin with a byte order mark?
     pub bom: bool,
+    /// xxh3-128 of the decompressed bytes.
+    pub hash: u128,
 }
 
 /// Where one row stands in its file.
@@ -113,6 +116,7 @@ impl Rows {
             rows: 0,
             blank_lines: 0,
             bom: false,
+            hash: 0,
         });
         // Pushed before it is read, so that `check_inputs` sees it if reading fails.
         let [.., shard] = &mut shards[..] else {
@@ -123,8 +127,11 @@ impl Rows {
         let start = if bom { BOM.len() } else { 0 };
         let framing = framing_of(bytes, start, &shard.source.path);
         let mut blank_lines = 0;
+        let mut hashed = Hashed::default();
         match framing {
-            Framing::Lines => blank_lines = find_lines(bytes, start, places, watch)?,
+            Framing::Lines => {
+                blank_lines = find_lines(bytes, start, places, &mut hashed, watch)?;
+            }
             Framing::Array => find_elements(bytes, start, places, watch).map_err(|error| match error {
                 Stray::Stopped(error) => error,
                 Stray::At(at, expected) => Error::Broken {
@@ -140,6 +147,7 @@ impl Rows {
                 places.push(Place { start: start as u64, bytes: kept as u64, line });
             }
         }
+        let hash = hashed.of(bytes, watch)?;
         if places.len() >= u32::MAX as usize {
             return Err(Error::Setting(format!(
                 "more than {} rows in one run",
@@ -148,6 +156,7 @@ impl Rows {
         }
         (shard.framing, shard.rows) = (framing, places.len() - first_row);
         (shard.blank_lines, shard.bom) = (blank_lines, bom);
+        shard.hash = hash;
         Ok(())
     }
 
@@ -216,6 +225,12 @@ impl Rows {
         };
         let start = place.start as usize;
         &self.shard(row).source.bytes()[start..start + place.bytes as usize]
+    }
+
+    /// Where a row of an input begins and ends in it.
+    pub(crate) fn bounds(&self, row: usize) -> (usize, usize) {
+        let Place { start, bytes, .. } = self.places[row];
+        (start as usize, (start + bytes) as usize)
     }
 
     /// Line on which the row begins, from 1; of one that was made, that of its origin.
@@ -301,11 +316,40 @@ impl Rows {
     }
 }
 
+/// The hash of a file, taken while its bytes are at hand for other reasons.
+#[derive(Default)]
+struct Hashed {
+    hash: Xxh3,
+    bytes: usize,
+}
+
+impl Hashed {
+    /// Bytes that are worth a look.
+    const LAP: usize = 1 << 20;
+
+    /// Hash what is left before `end`, if that is worth it.
+    fn up_to(&mut self, bytes: &[u8], end: usize) {
+        if end - self.bytes >= Self::LAP {
+            self.hash.update(&bytes[self.bytes..end]);
+            self.bytes = end;
+        }
+    }
+
+    fn of(mut self, bytes: &[u8], watch: &Watch) -> Result<u128> {
+        for piece in bytes[self.bytes..].chunks(Self::LAP) {
+            watch.check()?;
+            self.hash.update(piece);
+        }
+        Ok(self.hash.digest128())
+    }
+}
+
 /// List the lines that are rows; returns how many are blank.
 fn find_lines(
     bytes: &[u8],
     mut start: usize,
     places: &mut Vec<Place>,
+    hashed: &mut Hashed,
     watch: &Watch,
 ) -> Result<u64> {
     let (mut line, mut blank) = (1, 0);
@@ -324,6 +368,7 @@ fn find_lines(
             watch.check()?;
         }
         line += 1;
+        hashed.up_to(bytes, end);
         start = end + 1;
     }
     Ok(blank)

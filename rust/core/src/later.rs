@@ -90,6 +90,12 @@ impl Later {
         self.spans.get(row).copied().filter(|span| span.bytes > 0)
     }
 
+    /// The rows of inputs that were rewritten, in order.
+    pub fn rewritten(&self) -> impl Iterator<Item = usize> {
+        let spans = self.spans.iter().enumerate();
+        spans.filter_map(|(row, span)| (span.bytes > 0).then_some(row))
+    }
+
     /// The rows that were made, in order.
     #[must_use]
     pub fn made(&self) -> &[Made] {

@@ -13,7 +13,8 @@
 //!           consensus, hunks  what they have in common: slots and edits
 //!           cluster           keep-first, in order of priority
 //!   records, stats            texts for others to read, to count in, and to say otherwise
-//!   copy                      rows to kept, removed, quarantine; a line for each that is not kept
+//!   copy, output              rows to kept, removed, quarantine; a line for each that is not kept
+//!   gaps                      what stands between rows, so that the inputs can be put together again
 //! ```
 //!
 //! The same bytes and settings give the same decisions, for any number of threads and any memory.
@@ -35,6 +36,7 @@ mod exact;
 mod families;
 mod files;
 mod format;
+mod gaps;
 mod hunks;
 mod json;
 mod jsonl;
@@ -47,6 +49,7 @@ mod minhash;
 mod near;
 #[cfg(test)]
 mod oracle;
+mod output;
 mod parts;
 mod prefix;
 mod priority;
@@ -68,7 +71,6 @@ mod verify;
 mod watch;
 
 pub use bands::Banding;
-pub use copy::Written;
 pub use corpus::{Buffer, Corpus, Read, Reading, texts_of};
 pub use decisions::{Counts, Decisions, FamilySummary, Fates, PairSummary, State, Verdict};
 pub use dedup::{Method, Numbers, Recall, Settings, decide, decide_among, pool};
@@ -79,6 +81,7 @@ pub use json::validate;
 pub use jsonl::{Framing, Rows, Shard};
 pub use judge::Rule;
 pub use later::{Made, Span};
+pub use output::{HASHED, Packing, STRIDE, Written, unpack};
 pub use parts::{Part, Parts, Selection};
 pub use priority::Priority;
 pub use records::Block;

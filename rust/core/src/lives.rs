@@ -14,10 +14,10 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use crate::copy::Output;
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
 use crate::json::quoted;
+use crate::output::{Output, Written};
 use crate::watch::Watch;
 
 /// The events of one step.
@@ -108,7 +108,7 @@ impl Life {
 
 impl Corpus {
     /// Write a decision for each row that something happened to, in row order; `lives` are the steps
-    /// and their files, in the order of the run. Tells how many there are.
+    /// and their files, in the order of the run.
     ///
     /// # Errors
     /// A file cannot be read or written, or holds something else than events.
@@ -117,12 +117,11 @@ impl Corpus {
         lives: &[(String, PathBuf)],
         path: &Path,
         watch: &Watch,
-    ) -> Result<u64> {
+    ) -> Result<Written> {
         let open = |(step, path): &(String, PathBuf)| Life::open(step, path);
         let mut lives: Vec<Life> = lives.iter().map(open).collect::<Result<_>>()?;
         let mut output = Output::create(path)?;
         let (mut line, mut events) = (Vec::new(), Vec::new());
-        let mut written = 0;
         while let Some(row) = lives.iter().filter_map(|life| life.row).min() {
             watch.check()?;
             line.clear();
@@ -163,9 +162,7 @@ impl Corpus {
             line.extend_from_slice(&events);
             line.extend_from_slice(b"]}");
             output.line(&line)?;
-            written += 1;
         }
-        output.finish()?;
-        Ok(written)
+        output.finish()
     }
 }

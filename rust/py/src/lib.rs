@@ -16,10 +16,11 @@ use curatekit_core as core;
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 use crate::arguments::{FormatArgument, Words};
 use crate::failure::to_python;
-use crate::summary::{Family, Pair, Problem, Summary};
+use crate::summary::{Family, Pair, Problem, Summary, WrittenFile};
 use crate::waiting::watched;
 
 /// Every row of the inputs, decided.
@@ -63,6 +64,10 @@ impl Decided {
         self.0.pairs.iter().map(Pair::of).collect()
     }
 
+    fn dataset(&self) -> records::Dataset {
+        records::Dataset::of(self.0.corpus.share())
+    }
+
     #[pyo3(signature = (path, *, progress = None))]
     #[allow(clippy::needless_pass_by_value)] // extracted from Python
     fn write_removals(
@@ -70,10 +75,11 @@ impl Decided {
         py: Python,
         path: PathBuf,
         progress: Option<Py<PyAny>>,
-    ) -> PyResult<()> {
+    ) -> PyResult<WrittenFile> {
         watched(py, progress.as_ref(), |watch| {
             self.0.write_removals(&path, watch)
         })
+        .map(WrittenFile::from)
     }
 
     fn state<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u8>> {
@@ -92,10 +98,15 @@ impl Decided {
         self.0.united.clone().into_pyarray(py)
     }
 
-    #[pyo3(signature = (folder, *, progress = None))]
+    #[pyo3(signature = (path, *, progress = None))]
     #[allow(clippy::needless_pass_by_value)] // extracted from Python
-    fn write(&self, py: Python, folder: PathBuf, progress: Option<Py<PyAny>>) -> PyResult<()> {
-        watched(py, progress.as_ref(), |watch| self.0.write(&folder, watch))
+    fn write_decisions(
+        &self,
+        py: Python,
+        path: PathBuf,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<WrittenFile> {
+        watched(py, progress.as_ref(), |watch| self.0.write(&path, watch)).map(WrittenFile::from)
     }
 }
 
@@ -172,6 +183,12 @@ fn parts(
 }
 
 #[pyfunction]
+fn unpack<'py>(py: Python<'py>, frames: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    let bytes = core::unpack(frames).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    Ok(PyBytes::new(py, &bytes))
+}
+
+#[pyfunction]
 fn guard_maps() -> PyResult<()> {
     guard::install().map_err(PyErr::from)
 }
@@ -184,7 +201,7 @@ fn end_with_parent() -> PyResult<()> {
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use super::{Decided, decide, end_with_parent, guard_maps, parts};
+    use super::{Decided, decide, end_with_parent, guard_maps, parts, unpack};
 
     #[pymodule_export]
     use super::records::{Block, Dataset, Files};
@@ -195,6 +212,10 @@ mod _native {
 
     #[pymodule_export]
     const WHEREABOUTS: usize = curatekit_core::WHEREABOUTS;
+
+    /// Lines from one known offset of a file of rows to the next.
+    #[pymodule_export]
+    const STRIDE: usize = curatekit_core::STRIDE;
 
     #[pymodule_export]
     const UNICODE_VERSION: &str = curatekit_core::UNICODE_VERSION;

@@ -2,7 +2,6 @@
 
 use std::os::fd::RawFd;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use curatekit_core as core;
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2};
@@ -14,6 +13,7 @@ use pyo3::types::{PyBytes, PyString};
 use crate::Decided;
 use crate::arguments::{Copy, FormatArgument, Keep, Words};
 use crate::failure::to_python;
+use crate::summary::{Input, WrittenFile};
 use crate::waiting::watched;
 
 /// Opened inputs.
@@ -117,18 +117,65 @@ impl Dataset {
         })
     }
 
-    fn shards(&self) -> Vec<(String, String, usize, usize)> {
-        let shards = self.0.rows.shards.iter().zip(&self.0.layouts);
-        let told = |(shard, layout): (&core::Shard, &Arc<core::Layout>)| {
-            let path = shard.source.path.to_string_lossy().into_owned();
-            (path, layout.name().to_owned(), shard.first_row, shard.rows)
-        };
-        shards.map(told).collect()
+    fn inputs(&self) -> Vec<Input> {
+        Input::all(&self.0)
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn lines<'py>(
+        &self,
+        py: Python<'py>,
+        rows: PyReadonlyArray1<u64>,
+    ) -> PyResult<Bound<'py, PyArray1<u64>>> {
+        let rows = rows_of(&self.0, &rows)?;
+        let lines: Vec<u64> = rows.iter().map(|&row| self.0.rows.line(row)).collect();
+        Ok(lines.into_pyarray(py))
+    }
+
+    fn rewritten<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u64>> {
+        let rows: Vec<u64> = self
+            .0
+            .rows
+            .later
+            .rewritten()
+            .map(|row| row as u64)
+            .collect();
+        rows.into_pyarray(py)
+    }
+
+    #[allow(clippy::type_complexity)] // a tuple of Python
+    fn gaps<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> (
+        Vec<Bound<'py, PyBytes>>,
+        Bound<'py, PyArray1<u64>>,
+        Bound<'py, PyArray1<u64>>,
+        Bound<'py, PyBytes>,
+    ) {
+        let gaps = py.detach(|| self.0.gaps());
+        let usual = gaps.usual.iter().map(|gap| PyBytes::new(py, gap));
+        (
+            usual.collect(),
+            gaps.numbers.into_pyarray(py),
+            gaps.ends.into_pyarray(py),
+            PyBytes::new(py, &gaps.bytes),
+        )
     }
 
     fn bytes_read(&self) -> usize {
         let shards = self.0.rows.shards.iter();
         shards.map(|shard| shard.source.bytes().len()).sum()
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn bytes_of(&self, present: PyReadonlyArray1<bool>) -> u64 {
+        let rows = 0..self.0.rows.read();
+        let present = rows.zip(present.as_array());
+        let present = present.filter(|&(_, &is_present)| is_present);
+        present
+            .map(|(row, _)| self.0.rows.original(row).len() as u64)
+            .sum()
     }
 
     fn spool_descriptor(&self) -> Option<RawFd> {
@@ -176,31 +223,33 @@ impl Dataset {
         py: Python,
         lives: Vec<(String, PathBuf)>,
         path: PathBuf,
-    ) -> PyResult<u64> {
+    ) -> PyResult<WrittenFile> {
         watched(py, None, |watch| {
             self.0.write_decisions(&lives, &path, watch)
         })
+        .map(WrittenFile::from)
     }
 
-    #[pyo3(signature = (rows, path, *, original, progress))]
-    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    #[pyo3(signature = (rows, folder, stem, *, original, shard_bytes, zstd, progress))]
+    #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)] // keywords of a Python function
     fn copy(
         &self,
         py: Python,
         rows: PyReadonlyArray1<u64>,
-        path: PathBuf,
+        folder: PathBuf,
+        stem: &str,
         original: bool,
+        shard_bytes: Option<u64>,
+        zstd: bool,
         progress: Option<Py<PyAny>>,
-    ) -> PyResult<(u64, u64, String)> {
+    ) -> PyResult<Vec<WrittenFile>> {
         let rows = rows_of(&self.0, &rows)?;
+        let packing = core::Packing { shard_bytes, zstd };
         let written = watched(py, progress.as_ref(), |watch| {
-            self.0.copy_rows(&rows, original, &path, watch)
+            self.0
+                .copy_rows(&rows, original, &folder, stem, packing, watch)
         })?;
-        Ok((
-            written.rows,
-            written.bytes,
-            format!("{:032x}", written.hash),
-        ))
+        Ok(written.into_iter().map(WrittenFile::from).collect())
     }
 
     #[pyo3(signature = (present, *, also, on, method, threshold_millis, ngram, alike, numbers, recall, keep, seed, threads,
@@ -252,6 +301,12 @@ impl Dataset {
             core::decide_among(&self.0, &present, &settings, &spool, watch)
         })
         .map(Decided)
+    }
+}
+
+impl Dataset {
+    pub fn of(corpus: core::Corpus) -> Self {
+        Self(corpus)
     }
 }
 

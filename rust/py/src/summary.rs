@@ -1,6 +1,7 @@
 //! Results as the dictionaries that `_native.pyi` declares.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use curatekit_core as core;
 use pyo3::prelude::*;
@@ -19,6 +20,64 @@ pub struct FileSummary {
     quarantined: usize,
     blank_lines: u64,
     bom: bool,
+}
+
+/// An input, as it was read.
+#[derive(IntoPyObject)]
+pub struct Input {
+    name: String,
+    format: String,
+    framing: &'static str,
+    compression: &'static str,
+    bytes: usize,
+    xxh3_128: String,
+    first_row: usize,
+    rows: usize,
+}
+
+impl Input {
+    pub fn all(corpus: &core::Corpus) -> Vec<Self> {
+        let shards = corpus.rows.shards.iter().zip(&corpus.layouts);
+        let told = |(shard, layout): (&core::Shard, &Arc<core::Layout>)| Self {
+            name: shard.source.path.to_string_lossy().into_owned(),
+            format: layout.name().to_owned(),
+            framing: shard.framing.name(),
+            compression: shard.source.compression.name(),
+            bytes: shard.source.bytes().len(),
+            xxh3_128: hexadecimal(shard.hash),
+            first_row: shard.first_row,
+            rows: shard.rows,
+        };
+        shards.map(told).collect()
+    }
+}
+
+/// A file that was written.
+#[derive(IntoPyObject)]
+pub struct WrittenFile {
+    name: String,
+    rows: u64,
+    bytes: u64,
+    xxh3_128: String,
+    blocks: Vec<String>,
+    index: Vec<u64>,
+}
+
+impl From<core::Written> for WrittenFile {
+    fn from(written: core::Written) -> Self {
+        Self {
+            name: written.name,
+            rows: written.rows,
+            bytes: written.bytes,
+            xxh3_128: hexadecimal(written.hash),
+            blocks: written.blocks.into_iter().map(hexadecimal).collect(),
+            index: written.index,
+        }
+    }
+}
+
+fn hexadecimal(hash: u128) -> String {
+    format!("{hash:032x}")
 }
 
 /// What became of the rows with one label.
