@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from running import Output, beside, complaint, run
 
 ODD = Path(__file__).with_name("odd_plugin.py")
 """A plugin with steps of every kind."""
+GOES_ON = (4, 5, 130)
+"""Exit codes after which the same command goes on from what was done."""
 RUN = (*COMMAND, "run", "--quiet")
 
 
@@ -45,9 +48,14 @@ def carried_out(recipe: Path, *arguments: str | Path, **options: Any) -> Output:
 
 
 def stopped(code: int, recipe: Path, *arguments: str | Path, **options: Any) -> str:  # noqa: ANN401
-    """Run `curatekit run`, which fails and leaves nothing; its message."""
+    """Run `curatekit run`, which fails; its message.
+
+    It leaves nothing, or, where the same command may go on, its work, which then is removed.
+    """
     ended = run(*RUN, recipe, *arguments, **options)
-    assert beside(recipe.with_name("out")) == []
+    work = recipe.with_name("out.partial")
+    assert beside(recipe.with_name("out")) == ([work.name] if code in GOES_ON else [])
+    shutil.rmtree(work, ignore_errors=True)
     return complaint(code, ended)
 
 

@@ -106,6 +106,12 @@ def complaint(code: int, ended: subprocess.CompletedProcess[bytes]) -> str:
     return message
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """All that a run wrote, but for what it took."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "run.json")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
 def beside(out: Path) -> list[str]:
     """Names in the folder of `out` that begin like it: what a run has made or left behind."""
     if not out.parent.exists():

@@ -155,7 +155,7 @@ def test_nothing_is_published_and_a_former_run_stays(here: Path) -> None:
 def test_the_sample_is_of_removed_rows_with_their_witnesses(here: Path) -> None:
     texts = [*(text(n) for n in range(20)), *(near(n) for n in range(20)), f"{text(0)}!"]
     path = write_rows(here / "rows.jsonl", rows(*texts))
-    lines = path.read_bytes().splitlines(keepends=True)
+    lines = path.read_bytes().splitlines()
     error = stopped(path)
     found = [case.decision.row for case in error.sample]
     assert found == [23, 30, 37]

@@ -127,7 +127,7 @@ def test_without_a_command_it_explains_itself(run: Run) -> None:
         (
             "show out",
             2,
-            "`out` is not the output of a run: it has no `report.json`",
+            "`out` is not the output of a run: it has no `ledger/manifest.json`",
             "`curatekit dedup INPUT... -o OUT` makes one, or `curatekit run RECIPE`",
         ),
     ],

@@ -59,7 +59,8 @@ def test_a_decision_writes_its_rows(rows: Path, tmp_path: Path) -> None:
         decisions.write(tmp_path / "out")
     decisions.write(tmp_path / "out", force=True)
     names = {entry.name for entry in (tmp_path / "out").iterdir()}
-    assert names == {"kept.jsonl", "removed.jsonl", "quarantine.jsonl", "decisions.jsonl"}
+    files = {"kept.jsonl", "removed.jsonl", "quarantine.jsonl", "decisions.jsonl"}
+    assert names == {*files, "ledger"}
 
 
 def test_roles_and_fields_choose_what_is_compared(tmp_path: Path) -> None:

@@ -39,6 +39,9 @@ DRAWING = """
     evidence ← report, folder
     recipe ← brakes
     output, _native ← folder ← brakes ← run, curate ← cli
+    folder ← explain ← cli
+    ledger ← restore ← cli
+    errors, _native ← verify ← cli
     errors, dedup, records, run ← __init__ ← cli ← __main__
 """
 HEAPS = ("utils", "util", "common", "helpers", "base", "manager", "api", "registry", "logging")

@@ -204,4 +204,4 @@ def test_what_a_step_says_besides_is_shown(folder: Path) -> None:
     ended = run(*COMMAND, "run", recipe(folder, "raise"))
     assert ended.returncode == 5
     assert b'raise LookupError("there is no such word")' in ended.stderr
-    assert carried_out(recipe(folder, "calm")).report["rows"] == ROWS
+    assert carried_out(recipe(folder, "calm"), "--force").report["rows"] == ROWS

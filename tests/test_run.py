@@ -17,9 +17,10 @@ from conftest import COMMAND, chat, read_rows, write_rows
 from curatekit.errors import CurateError, DataError
 from curatekit.run import deduplicate
 from curatekit.settings import Io, Method, Settings
+from running import contents
 
 FILES = ("kept.jsonl", "removed.jsonl", "quarantine.jsonl", "decisions.jsonl")
-FOLDER = {*FILES, "report.json", "run.json"}
+FOLDER = {*FILES, "ledger", "report.json", "run.json"}
 TEXT = "one two three four five six seven eight nine ten"
 
 
@@ -118,10 +119,10 @@ def test_what_a_person_put_into_a_former_run_is_not_removed(rows: Path) -> None:
 
 def test_a_failed_replacement_leaves_the_former_run(rows: Path) -> None:
     deduplicate(rows.name, Path("out"))
-    before = {name: (Path("out") / name).read_bytes() for name in FOLDER}
+    before = contents(Path("out"))
     with pytest.raises(DataError, match=r"^rows.jsonl:6: "):
         deduplicate(rows.name, Path("out"), Settings(on_error="stop"), force=True)
-    assert {name: (Path("out") / name).read_bytes() for name in names(Path("out"))} == before
+    assert contents(Path("out")) == before
     assert names(Path()) == {"rows.jsonl", "out"}
 
 
@@ -234,13 +235,13 @@ def test_an_output_that_cannot_grow_is_an_error_that_leaves_nothing(here: Path) 
     )
     assert result.returncode == 4
     place = re.escape(f"{here}/out.partial")
-    assert re.fullmatch(rf"error: {place}(/\w+.jsonl)?: file too large\n", result.stderr)
+    assert re.fullmatch(rf"error: {place}(/out/\w+.jsonl)?: file too large\n", result.stderr)
     assert names(here) == {"rows.jsonl"}
 
 
 def test_a_row_that_was_not_written_is_noticed(rows: Path) -> None:
     def add_a_line(stage: str, done: int, total: int) -> None:
-        removed = Path("out.partial/removed.jsonl")
+        removed = Path("out.partial/out/kept.jsonl")
         if stage == "write" and done == total and not removed.read_bytes().endswith(b"{}\n"):
             with removed.open("ab") as file:
                 file.write(b"{}\n")

@@ -11,7 +11,7 @@ from conftest import COMMAND, chat, write_rows
 from curatekit.curate import DRY, curate
 from curatekit.recipe import read
 from recipes import write_recipe
-from running import run
+from running import contents, run
 
 WORDS = ("walk", "river", "stone", "bridge", "Ähre", "willow", "heron", "reed", "mill", "草地", "é")
 STEPS: list[dict[str, object]] = [
@@ -46,20 +46,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def written(folder: Path) -> dict[str, bytes]:
-    """All that a run wrote, but for what it took."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "run.json")
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
-
-
 @pytest.fixture(scope="module")
 def expected(folder: Path) -> dict[str, bytes]:
     curate(read(folder / "recipe.toml"), folder / "expected", workers=1, batch_rows=64)
-    found = written(folder / "expected")
+    found = contents(folder / "expected")
     report = json.loads(found["report.json"])
     assert report["generated"] > 50
     assert report["quarantined"] == 3
-    assert len(found) == 9
+    assert len(found) == 28
     did = {step["id"]: step for step in report["steps"]}
     assert all(did[name]["removed"] for name in ("near-dedup", "length", "twice", "sample"))
     assert did["whitespace"]["changed"] > 100
@@ -73,7 +67,7 @@ def test_workers_and_batches_change_nothing(
 ) -> None:
     out = folder / f"out-{workers}-{batch_rows}"
     curate(read(folder / "recipe.toml"), out, workers=workers, batch_rows=batch_rows)
-    assert written(out) == expected
+    assert contents(out) == expected
 
 
 @pytest.mark.parametrize("seed", ["0", "1", "4294967295"])
@@ -90,7 +84,7 @@ def test_seeds_of_hashes_and_locales_change_nothing(
     command = (*COMMAND, "run", "--quiet", folder / "recipe.toml", "--out", out)
     ended = run(*command, env=environment)
     assert (ended.returncode, ended.stderr) == (0, b"")
-    assert written(out) == expected
+    assert contents(out) == expected
 
 
 def test_a_dry_run_tells_bounds_where_it_may_not_ask(tmp_path: Path) -> None:
@@ -132,10 +126,13 @@ def test_a_dry_run_predicts_every_decision(folder: Path, expected: dict[str, byt
     out = folder / "dry"
     report = curate(read(folder / "recipe.toml"), out, is_dry=True).report
     assert not out.exists()
-    found = written(folder / f"dry{DRY}")
-    assert found["decisions.jsonl"] == expected["decisions.jsonl"]
+    found = contents(folder / f"dry{DRY}")
+    manifest = found.pop("ledger/manifest.json")
+    assert b'"of_rows": {}' in manifest
     assert report.undecided == 0
     real = json.loads(expected["report.json"])
     dry = json.loads(found.pop("report.json"))
     assert dry | {"written": {}} == real | {"written": {}}
-    assert list(found) == ["decisions.jsonl"]
+    assert found == {name: expected[name] for name in found}
+    columns = {"state", "step", "reason", "witness", "scores/length.half", "flags/short", "order"}
+    assert {"decisions.jsonl", *(f"ledger/{name}.npy" for name in columns)} <= set(found)

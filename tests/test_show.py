@@ -388,9 +388,7 @@ def test_every_case_has_the_bytes_of_its_rows(
     inputs = [data / "instruct/prompt_completion.jsonl", data / "instruct/text_wikisql_train.jsonl"]
     bad = write_rows(tmp_path / "bad.jsonl", [b"{", b"[", {"text": "fine"}, b"}"])
     lines = [
-        line
-        for path in (inputs[0], bad, inputs[1])
-        for line in path.read_bytes().splitlines(keepends=True)
+        line for path in (inputs[0], bad, inputs[1]) for line in path.read_bytes().splitlines()
     ]
     deduplicate([inputs[0], bad, inputs[1]], tmp_path / "out", settings)
     folder = RunFolder(tmp_path / "out")
@@ -410,7 +408,8 @@ def test_every_case_has_the_bytes_of_its_rows(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("report.json", None, "it has no `report.json`"),
+        ("ledger/manifest.json", None, "has no `ledger/manifest.json`"),
+        ("report.json", None, "report.json: no such file"),
         ("report.json", b"{}", "report.json: "),
         ("decisions.jsonl", b"{}\n", "decisions.jsonl:1: "),
         ("removed.jsonl", b"", "removed.jsonl:1: this line is missing"),

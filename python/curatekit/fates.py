@@ -131,11 +131,12 @@ class Fates:
         self.columns: dict[str, NDArray[Any]] = {}
         self._lives = [(name, folder / f"{at}.jsonl") for at, name in enumerate((READ, *ids))]
         self._files: dict[int, BinaryIO] = {}
+        self._noted: set[int] = set()
         self._stack = ExitStack()
         self._encode = msgspec.json.Encoder().encode
 
     def __enter__(self) -> Self:
-        self._lives[0][1].parent.mkdir()
+        self._lives[0][1].parent.mkdir(exist_ok=True)
         return self
 
     def __exit__(
@@ -169,6 +170,7 @@ class Fates:
 
     def note_file(self, step: int) -> Path:
         """Name the file of a step's events, for the core to write."""
+        self._noted.add(step)
         return self._lives[step][1]
 
     def note_removed(
@@ -242,7 +244,8 @@ class Fates:
         for step, file in self._files.items():
             with named(self._lives[step][1]):
                 file.flush()
-        return [(name, path) for name, path in self._lives if path.exists()]
+        # A dead run may have left others.
+        return [life for step, life in enumerate(self._lives) if step in self._noted]
 
     def _code(self, reason: str) -> int:
         return self._reasons.setdefault(reason, len(self._reasons))
@@ -251,5 +254,6 @@ class Fates:
         path = self._lives[step][1]
         if step not in self._files:
             self._files[step] = self._stack.enter_context(path.open("wb"))
+            self._noted.add(step)
         with named(path):
             self._files[step].write(line + b"\n")

@@ -6,6 +6,7 @@ Only the folder is read, never the inputs. Files are streamed: a folder may be l
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,8 @@ from curatekit.output import DECISIONS, RECIPE_SCHEMA, REPORT
 _FORMATS = {known.name: known for known in FORMATS}
 _Row = tuple[str, bytes]
 """A row, and the file it came from."""
+_OF_DEDUP = ("read", "exact-dedup", "near-dedup")
+"""Steps of `curatekit dedup`; with `--method exact`, the last is not carried out."""
 
 
 class _Schema(Struct, frozen=True):
@@ -37,6 +40,7 @@ class _Settings(Struct, frozen=True):
     on: tuple[str, ...]
     also: tuple[str, ...]
     field: str | None
+    method: str = "near"
 
 
 class _Report(Struct, frozen=True):
@@ -88,31 +92,48 @@ class _RecipeReport(Struct, frozen=True):
 class RunFolder:
     """What a run left behind.
 
+    Args:
+        path: The folder.
+        needs_rows: Whether that of a dry run, which holds no rows, will not do.
+
     Raises:
         CurateError: The folder is none that a run left.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, needs_rows: bool = True) -> None:
         self._path = path
         self.ledger = Ledger(path)
         try:
             self._report = _read_report(path / REPORT)
         except msgspec.DecodeError as error:
             raise CurateError(f"{path / REPORT}: {error}") from None
-        if self.ledger.is_prediction:
+        if needs_rows and self.ledger.is_prediction:
             raise CurateError(
                 f"`{path}` is only a prediction, and holds no rows",
                 f"`{path / DECISIONS}` tells what would become of each",
             )
         self._formats = {file.name: file.format for file in self._report.files}
-        self.counts: Counter[str] = Counter()
+
+    @cached_property
+    def counts(self) -> Counter[str]:
         """Rows that are not kept, by reason; `quarantined` stands for all that were quarantined."""
-        self.reasons: Counter[str] = Counter()
+        counts = Counter(dict(self.ledger.reasons_of("removed")))
+        if quarantined := sum(rows for _, rows in self.ledger.reasons_of("quarantined")):
+            counts["quarantined"] += quarantined
+        return counts
+
+    @cached_property
+    def reasons(self) -> Counter[str]:
         """The same, but quarantined rows by their reasons too."""
-        for state in ("removed", "quarantined"):
-            for reason, rows in self.ledger.reasons_of(state):
-                self.counts[reason if state == "removed" else state] += rows
-                self.reasons[reason] += rows
+        removed, quarantined = map(self.ledger.reasons_of, ("removed", "quarantined"))
+        return Counter(dict(removed)) + Counter(dict(quarantined))
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The steps of the run in their order, that of reading first."""
+        steps = self.ledger.manifest.steps
+        is_exact = steps == _OF_DEDUP and self._report.settings.method == "exact"
+        return steps[:-1] if is_exact else steps
 
     @property
     def rows(self) -> int:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -34,6 +34,7 @@ _HEAD = 16
 _BYTES = 64 * 2**20
 """Bytes that are added before all goes down to the disk."""
 _READ = 1 << 20
+_EARLY = ("on_error", "max_failures", "timeout_seconds")
 _TOLD = 5
 """Changes that a message names."""
 
@@ -96,6 +97,14 @@ _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)
 
 
+class Mark(NamedTuple):
+    """A place to go back to: bytes of the journal, of the spool, and of what of it is committed."""
+
+    journal: int
+    spool: int
+    committed: int
+
+
 class Spool:
     """Where rows stand that were rewritten or made, one a line."""
 
@@ -106,20 +115,22 @@ class Spool:
         self._hash = xxh3_128()
         self._is_new = False
 
-    def cut(self, end: int) -> None:
-        """Go on behind so many bytes."""
-        if end:
-            with named(self.path):
+    def cut(self, end: int, committed: int) -> None:
+        """Go on behind so many bytes, of which some are committed."""
+        with named(self.path):
+            if self._file is None and end:
                 self._file = self.path.open("r+b")
+            if self._file is not None:
                 self._file.truncate(end)
-                self._file.seek(end)
+                self._file.seek(committed)
+                self._hash = xxh3_128(self._file.read(end - committed))
         self.end = end
 
     def add(self, line: bytes) -> tuple[int, int]:
         """Write a row, and tell where it begins and how long it is."""
         with named(self.path):
             if self._file is None:
-                self._file, self._is_new = self.path.open("wb"), True
+                self._file, self._is_new = self.path.open("w+b"), True
             self._file.write(line)
             self._file.write(b"\n")
         self._hash.update(line)
@@ -169,7 +180,7 @@ class Journal:
         self._file: BinaryIO | None = None
         self._replay: Iterator[Frame] = iter(())
         self._next: Frame | None = None
-        self._added = self._committed = 0
+        self._end = self._committed = self._added = 0
         self._since = time.monotonic()
         self.attempts = 1
 
@@ -186,28 +197,27 @@ class Journal:
         """
         if self._path is None:
             return
-        end, spooled, before = self._verified()
+        found = standing(self._path, self._spool.path)
         try:
-            if before is not None:
-                _compare(before, plan, self._path.parent)
+            if found.plan is not None:
+                _compare(found.plan, plan, self._path.parent)
         except CurateError:
             if not anew:
                 raise
-            before = None
-        if before is None:
-            end = spooled = 0
+            found = Standing()
         with named(self._path):
-            self._file = self._path.open("r+b" if end else "wb")
-            self._file.truncate(end)
-            self._file.seek(end)
-        self._spool.cut(spooled)
-        if before is None:
+            self._file = self._path.open("r+b" if found.end else "wb")
+            self._file.truncate(found.end)
+            self._file.seek(found.end)
+        self._spool.cut(found.spooled, found.spooled)
+        self._end, self._committed = found.end, found.spooled
+        if found.plan is None:
             self.add(plan)
             self.commit()
             sync(self._path.parent)
             sync(self._path.parent.parent)
             return
-        self._replay = (frame for frame, _ in _frames(self._path, end))
+        self._replay = (frame for frame, _ in _frames(self._path, found.end))
         self._advance()
         self.add(Resumed())
         self.attempts += 1
@@ -242,6 +252,23 @@ class Journal:
             self._file.write(len(body).to_bytes(8, "little") + xxh3_64_digest(body))
             self._file.write(body)
         self._added += _HEAD + len(body)
+        self._end += _HEAD + len(body)
+
+    def mark(self) -> Mark:
+        """Remember this place."""
+        return Mark(self._end, self._spool.end, self._committed)
+
+    def rewind(self, mark: Mark) -> None:
+        """Take back what was added since."""
+        if self._file is None:
+            return
+        assert self._path is not None  # noqa: S101 (it is open)
+        with named(self._path):
+            self._file.truncate(mark.journal)
+            self._file.seek(mark.journal)
+        self._spool.cut(mark.spool, mark.committed)
+        self._end = mark.journal
+        self.commit()
 
     def commit_if_due(self) -> None:
         """Commit if the last time is long ago, or much was added since."""
@@ -272,23 +299,36 @@ class Journal:
             self.attempts += isinstance(self._next, Resumed)
             self._next = next(self._replay, None)
 
-    def _verified(self) -> tuple[int, int, Plan | None]:
-        """Find where the last good commit ends, how long the spool is there, and the plan."""
-        assert self._path is not None  # noqa: S101 (there is one)
-        plan, end, spooled = None, 0, 0
-        if not self._path.exists():
-            return end, spooled, plan
-        rows = self._spool.path.open("rb") if self._spool.path.exists() else None
-        for frame, behind in _frames(self._path):
-            if isinstance(frame, Plan) and plan is None:
-                plan = frame
-            elif isinstance(frame, Commit):
-                if _hash_of(rows, frame.bytes - spooled) != frame.hash:
-                    break
-                end, spooled = behind, frame.bytes
-        if rows is not None:
-            rows.close()
-        return end, spooled, plan if end else None
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """How far a run came that did not end."""
+
+    plan: Plan | None = None
+    """What it was to do; None if nothing of it can be gone on with."""
+    commits: int = 0
+    end: int = 0
+    """Bytes of the journal that can be trusted."""
+    spooled: int = 0
+    """Bytes of the spool that can."""
+
+
+def standing(journal: Path, spool: Path) -> Standing:
+    """Look how far a run came: up to the last commit of which all is there."""
+    found = Standing()
+    if not journal.exists():
+        return found
+    plan = None
+    rows = spool.open("rb") if spool.exists() else None
+    for frame, behind in _frames(journal):
+        if isinstance(frame, Plan) and plan is None:
+            plan = frame
+        elif isinstance(frame, Commit):
+            if _hash_of(rows, frame.bytes - found.spooled) != frame.hash:
+                break
+            found = Standing(plan=plan, commits=found.commits + 1, end=behind, spooled=frame.bytes)
+    if rows is not None:
+        rows.close()
+    return found
 
 
 def _hash_of(file: BinaryIO | None, length: int) -> str | None:
@@ -329,10 +369,17 @@ def _compare(before: Plan, now: Plan, place: Path) -> None:
         if one[0] == other[0] and one != other:
             hint = f"`--force` begins anew, without what is done in `{place}`"
             raise DataError(other[0], None, "changed since the unfinished run read it", hint)
-    whole = (msgspec.to_builtins(plan) for plan in (before, now))
+    whole = (_decisive(msgspec.json.decode(msgspec.json.encode(one))) for one in (before, now))
     if changes := list(_changes("", *whole)):
         more = f" and {len(changes) - _TOLD} more" if len(changes) > _TOLD else ""
         raise unfinished(place, f"{', '.join(changes[:_TOLD])}{more}")
+
+
+def _decisive(plan: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what says only when a run ends early: who meets that may want to change it."""
+    steps = ({k: v for k, v in step.items() if k not in _EARLY} for step in plan["recipe"]["step"])
+    recipe = {k: v for k, v in plan["recipe"].items() if k != "brakes"} | {"step": list(steps)}
+    return plan | {"recipe": recipe}
 
 
 def _changes(name: str, before: Any, now: Any) -> Iterator[str]:  # noqa: ANN401 (plain values)

@@ -40,6 +40,8 @@ KEPT, REMOVED, QUARANTINED, UNDECIDED, ABSENT = range(5)
 ORIGINALS, REWRITTEN = "originals", "rewritten"
 """Kept rows as they were before, and rows that are not kept as they were at last."""
 PACKED = ".zst"
+_DIGITS = 18
+"""Most digits of a number of a row or line; more of them would not fit into 64 bits."""
 
 
 class Input(Struct, frozen=True, kw_only=True):
@@ -196,6 +198,10 @@ class Ledger:
         """The row that stands for it, itself where none does; None without a deduplication."""
         return self._column("witness") if self._has("witness") else None
 
+    def column(self, name: str) -> NDArray[Any]:
+        """Give a column of `ledger/` by its name; an empty one if the run left none."""
+        return self._column(name) if self._has(name) else np.empty(0, np.uint64)
+
     def columns(self) -> Iterator[tuple[str, str, NDArray[Any]]]:
         """List what steps said of rows: `scores` or `flags`, the name, and the column."""
         for kind in ("scores", "flags"):
@@ -230,11 +236,10 @@ class Ledger:
             CurateError: There is no such row.
         """
         if given.isascii() and given.isdigit():
-            row = int(given)
-            if row < self.rows:
-                return row
+            if len(given) <= _DIGITS and int(given) < self.rows:
+                return int(given)
             raise CurateError(
-                f"there is no row {row}: the run has {self.rows:,} rows, counted from 0"
+                f"there is no row {given}: the run has {self.rows:,} rows, counted from 0"
             )
         name, colon, line = given.rpartition(":")
         if not colon or not (line.isascii() and line.isdigit()):
@@ -247,9 +252,12 @@ class Ledger:
             more = ", …" if len(names) > 3 else ""  # noqa: PLR2004 (so many are told)
             raise CurateError(f"{told} called `{name}`", f"there is {', '.join(names[:3])}{more}")
         rows = self._column("line")[meant[0].first_row : meant[0].first_row + meant[0].rows]
-        at = int(np.searchsorted(rows, int(line)))
-        if at == len(rows) or rows[at] != int(line):
-            raise CurateError(f"{given}: no row begins on this line")
+        wanted = np.uint64(int(line[: _DIGITS + 1]))
+        at = int(np.searchsorted(rows, wanted))
+        if at == len(rows) or rows[at] != wanted:
+            row = meant[0].first_row + at - 1
+            hint = f"row {row} before it begins on line {rows[at - 1]}" if at else None
+            raise CurateError(f"{given}: no row begins on this line", hint)
         return meant[0].first_row + at
 
     def decision(self, row: int) -> Decision | None:
@@ -293,6 +301,12 @@ class Ledger:
         name = {REMOVED: "removed", QUARANTINED: "quarantine"}[state]
         return self._at(name, int(np.count_nonzero(self.state[first:row] == state)))
 
+    def lines_of(self, row: int) -> int:
+        """Tell how many lines of the kept rows are this one."""
+        if self.state[row] != KEPT or not (self.folder / ORDER).exists():
+            return int(self.state[row] == KEPT)
+        return int(np.count_nonzero(np.load(self.folder / ORDER, mmap_mode="r") == row))
+
     def is_rewritten(self, row: int) -> bool:
         """Tell whether it left the run as another than it was read."""
         return any(self._among(name, row) is not None for name in (ORIGINALS, REWRITTEN))
@@ -320,20 +334,30 @@ class Ledger:
     def _among(self, name: str, row: int) -> int | None:
         """Tell the place of a row among those of which another version is kept."""
         rows = self._column(name) if self._has(name) else ()
-        at = int(np.searchsorted(rows, row))
+        at = int(np.searchsorted(rows, np.uint64(row)))  # an `int` would have all of them cast
         return at if at < len(rows) and rows[at] == row else None
 
     def _referred(self, row: int) -> bytes:
         """Read a removed row that was not copied from its input."""
-        place, decision = self.input_of(row), self.decision(row)
+        decision = self.decision(row)
+        assert decision is not None  # noqa: S101 (it was removed)
+        return self.read_input(decision)
+
+    def read_input(self, decision: Decision) -> bytes:
+        """Read a row, which something was said of, from its input.
+
+        Raises:
+            CurateError: The input is packed.
+            DataError: The input cannot be read, or is another now.
+        """
+        row, place = decision.row, self.input_of(decision.row)
         if place.compression != "none" or place.name == "-":
             hint = "with `--removed copy`, removed rows stand in the output"
             raise CurateError(f"row {row} was removed, and stands only in `{place.name}`", hint)
-        assert decision is not None  # noqa: S101 (it was removed)
         try:
             with Path(place.name).open("rb") as file:
                 file.seek(decision.byte)
-                found = _first_row(file, place)
+                found = first_row(file, place)
         except OSError as error:
             raise DataError(place.name, None, f"cannot be read: {error.strerror}") from None
         if found is None:
@@ -432,13 +456,18 @@ def _decision(line: bytes, folder: Path) -> Decision:
         raise DataError(str(folder / DECISIONS), None, str(error)) from None
 
 
-def _first_row(file: BinaryIO, of: Input) -> bytes | None:
-    """Read the row that begins here; None if none does."""
+def first_row(file: BinaryIO, of: Input) -> bytes | None:
+    """Read the row that begins here, as it is written; None if none does."""
     if of.framing == "lines":
         return file.readline().removesuffix(b"\n")
-    text = file.read().decode("latin-1")  # so that a character is a byte
-    try:
-        _, end = json.JSONDecoder().raw_decode(text)
-    except ValueError:
-        return None
-    return text[:end].replace("\n", " ").replace("\r", " ").encode("latin-1")
+    decoder = json.JSONDecoder(parse_int=str)  # an `int` has a limit
+    text, size = "", 1 << 16
+    while piece := file.read(size):
+        text += piece.decode("latin-1")  # so that a character is a byte
+        try:
+            _, end = decoder.raw_decode(text)
+        except ValueError:
+            size = len(text)  # it goes on, and what was read twice is no more than what is new
+        else:
+            return text[:end].replace("\n", " ").replace("\r", " ").encode("latin-1")
+    return None

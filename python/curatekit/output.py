@@ -264,11 +264,13 @@ def _publish(whole: Path, work: Work, old: Path) -> None:
         whole.rename(old)
     try:
         work.folder.rename(whole)
+        sync(whole.parent)
     except BaseException:
+        if not work.folder.exists():
+            whole.rename(work.folder)
         if replaced:
             old.rename(whole)
         raise
-    sync(whole.parent)
     if replaced:
         shutil.rmtree(old)
     _leave(work)

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from itertools import islice
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
@@ -296,5 +296,5 @@ def _unpacked(path: Path) -> Iterator[bytes]:
     """Unpack a file frame by frame; each begins with the magic number of Zstandard."""
     index = np.load(path.parent / LEDGER / "index" / f"{path.name}.npy").tolist()
     with path.open("rb") as file:
-        for start, end in zip(index, (*islice(index, 1, None), None), strict=True):
+        for start, end in pairwise((*index, None)):  # of an empty file there is nothing
             yield _native.unpack(file.read(-1 if end is None else end - start))

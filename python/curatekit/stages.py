@@ -31,7 +31,7 @@ from curatekit.frames import (
     Work,
 )
 from curatekit.interrupt import drained
-from curatekit.journal import Answered, Journal, Spool
+from curatekit.journal import Answered, Journal, Mark, Spool
 from curatekit.output import named
 from curatekit.recipe import Entry, OfFilter, OfScorer, Recipe
 from curatekit.records import COUNTS
@@ -148,9 +148,18 @@ class Stage:
     def _ask(self, crew: Crew, done: int, progress: Callable[[str, int, int], None]) -> int:
         """Have the rest of the rows looked at, and tell how many then are done."""
         told = time.monotonic()
+        failed: Mark | None = None
         for piece in crew.map(self._works(done)):
+            mark = self._journal.mark()
             answered = self._stow(piece)
-            done = self._take(answered, done, is_new=True)
+            if failed is None and _has_failed(answered):
+                failed = mark
+            try:
+                done = self._take(answered, done, is_new=True)
+            except StepError:
+                # Whoever goes on has mended something: rows that failed are asked for again.
+                self._journal.rewind(failed or mark)
+                raise
             self._journal.add(answered)
             self._journal.commit_if_due()
             if time.monotonic() - told >= _TOLD_SECONDS:
@@ -337,6 +346,11 @@ class Stage:
             if row in problems:
                 self._fates.note(at, Event(row, "quarantined", *problems[row]))
         return dataset
+
+
+def _has_failed(answered: Answered) -> bool:
+    """Tell whether of some rows nobody could be asked."""
+    return answered.failure is not None or any(FAILED in said.outcomes for said in answered.said)
 
 
 def begin_of(

@@ -18,9 +18,11 @@ import click
 
 from curatekit import __version__
 from curatekit.cli.dedup import dedup
+from curatekit.cli.explain import explain
 from curatekit.cli.new_plugin import new_plugin
 from curatekit.cli.plugins import plugins
 from curatekit.cli.recipe import recipe
+from curatekit.cli.restore import restore
 from curatekit.cli.run import run
 from curatekit.cli.show import show
 from curatekit.errors import (
@@ -61,6 +63,8 @@ curatekit.add_command(dedup)
 curatekit.add_command(run)
 curatekit.add_command(recipe)
 curatekit.add_command(show)
+curatekit.add_command(explain)
+curatekit.add_command(restore)
 curatekit.add_command(plugins)
 curatekit.add_command(new_plugin)
 
@@ -133,7 +137,9 @@ def _explain(error: BaseException) -> int:
         case CurateError():
             return _explain_ours(error)
         case OSError():
-            message = f"{error.filename or 'standard output'}: {(error.strerror or '').lower()}"
+            problem = error.strerror or ""
+            problem = f"{problem[:1].lower()}{problem[1:]}"
+            message = f"{error.filename or 'standard output'}: {problem}"
             code = INPUT if isinstance(error, FileNotFoundError) else OUTPUT
         case KeyboardInterrupt():
             message, code = "interrupted", INTERRUPTED

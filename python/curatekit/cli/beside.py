@@ -42,10 +42,10 @@ class Beside:
             self.say(case.row.decode(errors="replace"), indent=4)
             return
         if decision.witness is None:
-            evidence = f", {self._shortened(decision.evidence)}" if decision.evidence else ""
+            evidence = f", {self.shortened(decision.evidence)}" if decision.evidence else ""
             self.say(f"{row}: {decision.reason} by {decision.step}{evidence}", "bold")
             for text in case.texts:
-                line = Text.assemble((clean(text.role), "cyan"), f"  {self._shortened(text.row)}")
+                line = Text.assemble((clean(text.role), "cyan"), f"  {self.shortened(text.row)}")
                 say(self._to, line, indent=2)
             return
         alike = f", {similarity(decision.shared, decision.united)}" if decision.united else ""
@@ -59,7 +59,7 @@ class Beside:
         for text in texts:
             line = Text.assemble((clean(text.role), "cyan"), "  ")
             if text.row == text.other:
-                line.append(f"equal: {self._shortened(text.row)}", "dim")
+                line.append(f"equal: {self.shortened(text.row)}", "dim")
                 say(self._to, line, indent=2)
                 continue
             alike = similarity(*shingles.get(text.role, (0, 0)))
@@ -103,9 +103,10 @@ class Beside:
 
     def say(self, text: str, style: str = "", indent: int = 0) -> None:
         """Print a text; an indented one belongs to a row, and is shortened."""
-        say(self._to, Text(self._shortened(text) if indent else clean(text), style), indent)
+        say(self._to, Text(self.shortened(text) if indent else clean(text), style), indent)
 
-    def _shortened(self, text: str) -> str:
+    def shortened(self, text: str) -> str:
+        """Clean a text, and give how it begins unless it is wanted in full."""
         return self._flat(text if self._full else beginning(text[:_MOST]))
 
     def _flat(self, text: str) -> str:
