@@ -33,13 +33,15 @@ DRAWING = """
     recipe ← recipe_schema ← cli
     recipe ← stages
     settings, _native ← notices ← report ← brakes
-    report ← gauge ← run
+    report ← gauge ← run, curate
     fates, recipe ← recipe_report
     report ← recipe_report ← curate
     evidence ← report, folder
     recipe ← brakes
     output, _native ← folder ← brakes ← run, curate ← cli
-    folder ← explain ← cli
+    folder ← explain ← diff ← cli
+    ledger ← compare ← diff
+    curate ← diff
     ledger ← restore ← cli
     errors, _native ← verify ← cli
     errors, dedup, records, run ← __init__ ← cli ← __main__

@@ -42,6 +42,7 @@ from curatekit.output import (
     is_run,
     places,
     staged,
+    sync,
     unfinished,
     write,
 )
@@ -241,8 +242,6 @@ class _Run:
             return  # what is there belongs to another run
         # What is wrong with the data, or with what it was told, would be so again.
         self._work.is_kept &= not isinstance(error, BrakeError | DataError)
-        if error is not None and self._work.is_kept:
-            error.add_note(f"the same command goes on from what is done in `{self._work.place}`")
 
     @property
     def attempts(self) -> int:
@@ -375,7 +374,10 @@ class _Run:
             decided = decide_among(
                 self._dataset, present, settings, spool=self._scratch, progress=self._gauge
             )
-            events = decided.write_removals(self._fates.note_file(one.at))
+            path = self._fates.note_file(one.at)
+            events = decided.write_removals(path)
+            sync(path.parent)
+            sync(path.parent.parent)
         problems = decided.problems(len(present))
         return decided, Decided(
             events=(events["bytes"], events["xxh3_128"]),

@@ -205,8 +205,11 @@ class Fates:
         self, said: Mapping[str, NDArray[Any]], order: NDArray[np.uint64] | None
     ) -> Columns:
         """Give all of it as what is published; `said` are the columns of steps, by their paths."""
-        reasons = sorted(self._reasons)
-        places = np.array([reasons.index(one) for one in self._reasons], np.uint16)
+        used = np.bincount(self.reason, minlength=len(self._reasons)).tolist()
+        given = [reason for reason, rows in zip(self._reasons, used, strict=True) if rows]
+        reasons = sorted({"", *given})
+        codes = [reasons.index(one) if one in reasons else 0 for one in self._reasons]
+        places = np.array(codes, np.uint16)
         witness, shared, united = self._witnesses or (None, None, None)
         return Columns(
             steps=self._names,

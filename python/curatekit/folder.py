@@ -50,6 +50,7 @@ class _Report(Struct, frozen=True):
     apart: Mapping[str, int]
     families: tuple[Family, ...]
     pairs: tuple[Pair, ...]
+    brakes: tuple[str, ...] = ()
 
 
 class _Dedup(Struct, frozen=True):
@@ -73,6 +74,7 @@ class _RecipeReport(Struct, frozen=True):
     recipe: _Recipe
     files: tuple[_File, ...]
     steps: tuple[_Step, ...]
+    brakes: tuple[str, ...]
 
     def of_dedup(self) -> _Report:
         """Tell it as that of a deduplication: the last one, if there are several."""
@@ -86,6 +88,7 @@ class _RecipeReport(Struct, frozen=True):
             last.apart,
             last.families,
             last.pairs,
+            self.brakes,
         )
 
 
@@ -134,6 +137,11 @@ class RunFolder:
         steps = self.ledger.manifest.steps
         is_exact = steps == _OF_DEDUP and self._report.settings.method == "exact"
         return steps[:-1] if is_exact else steps
+
+    @property
+    def brakes(self) -> tuple[str, ...]:
+        """Why the run would stop before it writes anything, if this is a prediction."""
+        return self._report.brakes
 
     @property
     def rows(self) -> int:

@@ -112,6 +112,7 @@ class Spool:
         self.path = path
         self._file: BinaryIO | None = None
         self.end = 0
+        self._sure = 0
         self._hash = xxh3_128()
         self._is_new = False
 
@@ -124,7 +125,7 @@ class Spool:
                 self._file.truncate(end)
                 self._file.seek(committed)
                 self._hash = xxh3_128(self._file.read(end - committed))
-        self.end = end
+        self.end, self._sure = end, committed
 
     def add(self, line: bytes) -> tuple[int, int]:
         """Write a row, and tell where it begins and how long it is."""
@@ -148,12 +149,13 @@ class Spool:
     def commit(self) -> Commit:
         """Bring what was written down to the disk."""
         self.flush()
-        if self._file is not None:
+        if self._file is not None and self.end > self._sure:
             with named(self.path):
                 os.fsync(self._file.fileno())
             if self._is_new:
                 sync(self.path.parent)
                 self._is_new = False
+        self._sure = self.end
         told, self._hash = Commit(self.end, self._hash.hexdigest()), xxh3_128()
         return told
 

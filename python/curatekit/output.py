@@ -128,9 +128,11 @@ def staged(out: Path, *, force: bool = False, resumes: bool = False) -> Iterator
             _check_free(whole, out, force=force)
             _publish(whole, work, old)
             requests.clear()  # they come too late: the run is done
-    except BaseException:
+    except BaseException as error:
         with unbroken() as requests:
-            if lock is not None and not work.is_kept:
+            if lock is not None and work.is_kept:
+                error.add_note(f"the same command goes on from what is done in `{place}`")
+            elif lock is not None:
                 _leave(work)
             for parent in parents:
                 with suppress(OSError):

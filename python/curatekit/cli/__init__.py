@@ -18,6 +18,7 @@ import click
 
 from curatekit import __version__
 from curatekit.cli.dedup import dedup
+from curatekit.cli.diff import diff
 from curatekit.cli.explain import explain
 from curatekit.cli.new_plugin import new_plugin
 from curatekit.cli.plugins import plugins
@@ -25,6 +26,7 @@ from curatekit.cli.recipe import recipe
 from curatekit.cli.restore import restore
 from curatekit.cli.run import run
 from curatekit.cli.show import show
+from curatekit.cli.verify import verify
 from curatekit.errors import (
     ContractError,
     CurateError,
@@ -64,6 +66,8 @@ curatekit.add_command(run)
 curatekit.add_command(recipe)
 curatekit.add_command(show)
 curatekit.add_command(explain)
+curatekit.add_command(diff)
+curatekit.add_command(verify)
 curatekit.add_command(restore)
 curatekit.add_command(plugins)
 curatekit.add_command(new_plugin)
