@@ -53,6 +53,8 @@ bench: .venv/.native .venv/.group-bench .venv/.plugins
 	$(BIN)/python benches/compare.py
 	$(BIN)/python benches/template_cost.py
 	$(BIN)/python benches/recipe_cost.py
+	$(BIN)/python benches/journal_cost.py
+	$(BIN)/python benches/explain_cost.py
 
 nightly: .venv/.native .venv/.group-test .venv/.plugins .venv/.weights | tools
 	cargo test --workspace --locked --release -- --ignored

@@ -1,9 +1,10 @@
-"""Plant bugs in a copy of the core, one at a time: the comparison with the reference catches each.
+"""Plant bugs in a copy, one at a time: the tests that are there for it catch each.
 
     python tests/planted.py [WORD...]
 
-Needs what `make test` sets up, and takes some minutes; words choose bugs. Fails if a bug is not
-caught, or if the place where it belongs is no longer there.
+Bugs of the core are caught by the comparison with the reference, those of the journal by the
+harness of faults. Needs what `make test` sets up, and takes some minutes; words choose bugs. Fails
+if a bug is not caught, or if the place where it belongs is no longer there.
 """
 
 import os
@@ -20,13 +21,21 @@ COPIED = ("Cargo.toml", "Cargo.lock", "pyproject.toml", "rust", "python", "tests
 LIBRARY = "lib_native.dylib" if sys.platform == "darwin" else "lib_native.so"
 
 
+PACKAGE = Path("python/curatekit")
+TESTS = {CORE: "tests/test_reference.py", PACKAGE: "tests/test_faults.py"}
+"""What is to catch a bug, by the folder that it is in."""
+
+
 class Bug(NamedTuple):
-    """A small change to a file of the core that makes it wrong, and in what way."""
+    """A small change to a file that makes it wrong, and in what way."""
 
     wrong: str
     file: str
     old: str
     new: str
+    more: tuple[tuple[str, str], ...] = ()
+    """Further changes to the file, without which it would not even run."""
+    folder: Path = CORE
 
 
 BUGS = (
@@ -146,6 +155,100 @@ BUGS = (
     ),
 )
 
+JOURNAL_BUGS = (
+    Bug(
+        "a run that goes on appends to what a dead one left of its last frame",
+        "journal.py",
+        "            self._file.truncate(found.end)\n            self._file.seek(found.end)",
+        "            self._file.seek(0, os.SEEK_END)",
+    ),
+    Bug(
+        "the spool is not cut where it is no longer sure",
+        "journal.py",
+        "self._hash = xxh3_128(self._file.read(end - committed))",
+        "self._hash = xxh3_128(self._file.read(end - committed)); self._file.seek(0, os.SEEK_END)",
+        (("                self._file.truncate(end)\n", ""),),
+    ),
+    Bug(
+        "the journal goes down to the disk before what it speaks of",
+        "journal.py",
+        "        self.add(self._spool.commit())\n",
+        "        self.add(Commit(self._spool.end, self._spool._hash.hexdigest()))\n",
+        (
+            (
+                "            os.fsync(self._file.fileno())\n        self._committed,",
+                """            os.fsync(self._file.fileno())
+        self._spool.commit()
+        self._committed,""",
+            ),
+        ),
+    ),
+    Bug(
+        "the folder of the journal is not brought down to the disk",
+        "journal.py",
+        "            sync(self._path.parent)\n            sync(self._path.parent.parent)\n",
+        "",
+    ),
+    Bug(
+        "the folder of what a deduplication removed is not brought down to the disk",
+        "curate.py",
+        "            sync(path.parent)\n            sync(path.parent.parent)\n",
+        "",
+    ),
+    Bug(
+        "the folder in which OUT appears is not brought down to the disk",
+        "output.py",
+        "        sync(whole.parent)\n",
+        "",
+    ),
+    Bug(
+        "folders in OUT are not brought down to the disk",
+        "output.py",
+        "        sync(Path(folder))\n",
+        "        pass\n",
+    ),
+    Bug(
+        "a run goes on with the rows that are in no answer, whatever the stage",
+        "stages.py",
+        "        rows = self._rows[done : done + answered.rows]\n",
+        "        rows = self._rows[done : done + answered.rows]\n"
+        "        _SEEN.update(() if is_new else rows.tolist())\n",
+        (
+            (
+                "            where = self._dataset.whereabouts(rows)\n",
+                """            rows = rows[~np.isin(rows, list(_SEEN))]
+            where = self._dataset.whereabouts(rows)
+""",
+            ),
+            ("class Stage:\n", "_SEEN: set[int] = set()\n\n\nclass Stage:\n"),
+        ),
+    ),
+    Bug(
+        "frames are believed whatever their hash",
+        "journal.py",
+        " or xxh3_64_digest(body) != head[8:]",
+        "",
+    ),
+    Bug(
+        "the spool is believed whatever its hash",
+        "journal.py",
+        "if _hash_of(rows, frame.bytes - found.spooled) != frame.hash:",
+        "if _hash_of(rows, frame.bytes - found.spooled) == frame:",
+    ),
+    Bug(
+        "what is published is published again",
+        "output.py",
+        "(place / JOURNAL).exists() and not is_done",
+        "(place / JOURNAL).exists()",
+    ),
+    Bug(
+        "a lock keeps nobody out",
+        "output.py",
+        "fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "fcntl.flock(lock, fcntl.LOCK_UN)",
+    ),
+)
+
 
 def build(copy: Path) -> None:
     """Build the native module of a copy, quickly, and put it in place."""
@@ -156,10 +259,10 @@ def build(copy: Path) -> None:
     shutil.copy(target / "debug" / LIBRARY, copy / "python/curatekit/_native.abi3.so")
 
 
-def passes(copy: Path) -> bool:
-    """Run the comparison with the reference in a copy."""
+def passes(copy: Path, tests: str) -> bool:
+    """Run tests in a copy."""
     environment = os.environ | {"PYTHONPATH": str(copy / "python")}
-    command = [sys.executable, "-m", "pytest", "-qx", "tests/test_reference.py"]
+    command = [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider", tests]
     run = subprocess.run(
         command, cwd=copy, env=environment, check=False, capture_output=True, text=True
     )
@@ -170,23 +273,29 @@ def passes(copy: Path) -> bool:
 
 def is_caught(bug: Bug, copy: Path) -> bool:
     """Plant one bug, see what the tests say, and take it out again."""
-    file = copy / CORE / bug.file
+    file = copy / bug.folder / bug.file
     good = file.read_text(encoding="utf-8")
-    file.write_text(good.replace(bug.old, bug.new), encoding="utf-8")
+    bad = good
+    for old, new in ((bug.old, bug.new), *bug.more):
+        bad = bad.replace(old, new)
+    file.write_text(bad, encoding="utf-8")
     try:
-        build(copy)
-        return not passes(copy)
+        if bug.folder == CORE:
+            build(copy)
+        return not passes(copy, TESTS[bug.folder])
     finally:
         file.write_text(good, encoding="utf-8")
 
 
 def main() -> None:
     """Plant the bugs that were asked for, or all."""
-    bugs = [bug for bug in BUGS if all(word in bug.wrong for word in sys.argv[1:])]
+    known = [*BUGS, *(bug._replace(folder=PACKAGE) for bug in JOURNAL_BUGS)]
+    bugs = [bug for bug in known if all(word in bug.wrong for word in sys.argv[1:])]
     for bug in bugs:
-        times = (ROOT / CORE / bug.file).read_text(encoding="utf-8").count(bug.old)
-        if times != 1:
-            sys.exit(f"{CORE / bug.file}: `{bug.old}` stands there {times} times, not once")
+        text = (ROOT / bug.folder / bug.file).read_text(encoding="utf-8")
+        for old in (bug.old, *(old for old, _ in bug.more)):
+            if (times := text.count(old)) != 1:
+                sys.exit(f"{bug.folder / bug.file}: `{old}` stands there {times} times, not once")
     missed = 0
     with TemporaryDirectory() as folder:
         copy = Path(folder)
@@ -197,8 +306,10 @@ def main() -> None:
             else:
                 shutil.copyfile(ROOT / name, copy / name)
         build(copy)
-        if not passes(copy):
-            sys.exit("the tests fail without a bug\nhint: mend that first")
+        for tests in sorted({TESTS[bug.folder] for bug in bugs}):
+            if not passes(copy, tests):
+                sys.exit(f"{tests} fails without a bug\nhint: mend that first")
+        bugs.sort(key=lambda bug: bug.folder == CORE)  # those build other natives
         for bug in bugs:
             caught = is_caught(bug, copy)
             missed += not caught

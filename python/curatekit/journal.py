@@ -222,6 +222,7 @@ class Journal:
         self._replay = (frame for frame, _ in _frames(self._path, found.end))
         self._advance()
         self.add(Resumed())
+        self.commit()
         self.attempts += 1
 
     def take(self, kind: type[F]) -> F | None:
