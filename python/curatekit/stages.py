@@ -17,7 +17,7 @@ from msgspec import Struct, structs, to_builtins
 
 from curatekit import _native
 from curatekit.crew import Crew, Piece
-from curatekit.errors import StepError
+from curatekit.errors import CurateError, StepError
 from curatekit.fates import Action, Event, Fates
 from curatekit.frames import (
     SCORE_REASONS,
@@ -136,11 +136,20 @@ class Stage:
         progress(self.name, done, len(self._rows))
         if done < len(self._rows):
             with drained() as requests:
-                crew = Crew(
-                    begin, timeouts, size, is_one=is_one, is_stopping=lambda: bool(requests)
-                )
-                with crew:
-                    done = self._ask(crew, done, progress)
+
+                def is_stopping() -> bool:
+                    if requests:
+                        progress("stopping", 0, 0)
+                    return bool(requests)
+
+                try:
+                    with Crew(
+                        begin, timeouts, size, is_one=is_one, is_stopping=is_stopping
+                    ) as crew:
+                        done = self._ask(crew, done, progress)
+                except CurateError:
+                    self._journal.commit()
+                    raise
                 self._journal.commit()
         progress(self.name, done, len(self._rows))
         return self._later()

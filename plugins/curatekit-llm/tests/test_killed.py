@@ -1,4 +1,4 @@
-"""A run with a judge that is killed again and again pays for no answer twice, but those in flight."""
+"""A judge whose run is killed again and again: no answer is paid for twice but those in flight."""
 
 import json
 import os

@@ -21,6 +21,8 @@ from rich.text import Text
 _UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _STAGES = {"exact": "exact duplicates", "near": "near-duplicates"}
 _COUNTED_IN_BYTES = ("read", "write")
+_STOPPING = "stopping"
+"""The stage of a run that was asked to stop, and ends what it began."""
 _REPORTED = 0.1
 """Seconds between two reports of the core: a shorter stage was not seen as it went by."""
 
@@ -129,7 +131,8 @@ class Meter:
             took = time.perf_counter() - self._began
             took_long = f" in {took:.1f} s" if took >= _REPORTED else ""
             name = _STAGES.get(self._stage, self._stage)
-            print(f"{name}: {amount}{took_long}", file=sys.stderr, flush=True)
+            amount = "" if self._stage == _STOPPING else f": {amount}"
+            print(f"{name}{amount}{took_long}", file=sys.stderr, flush=True)
         self._began = time.perf_counter()
 
 
