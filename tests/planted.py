@@ -191,7 +191,7 @@ JOURNAL_BUGS = (
     ),
     Bug(
         "the folder of what a deduplication removed is not brought down to the disk",
-        "curate.py",
+        "barriers.py",
         "            sync(path.parent)\n            sync(path.parent.parent)\n",
         "",
     ),

@@ -24,7 +24,8 @@ DRAWING = """
     built_in, plugins ← worker
     errors ← interrupt ← output, stages
     output, frames ← journal ← stages
-    frames ← crew ← stages ← curate ← cli
+    frames ← crew ← stages ← barriers ← curate ← cli
+    dedup, gauge ← barriers
     dedup ← curate
     output, evidence, _native ← ledger ← publish, fates, recipe_report, folder
     report ← publish ← dedup

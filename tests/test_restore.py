@@ -86,14 +86,27 @@ def test_many_rows_in_another_order_come_back(tmp_path: Path) -> None:
 
 
 def test_a_referred_element_of_a_long_array_is_found(tmp_path: Path) -> None:
-    huge = {"n": int("9" * 4000), "text": 'é\\"]}' * 50_000}
-    rows = [huge | chat("who?", "x"), huge | chat("who?", "x"), *CITIES, *CITIES]
+    huge = chat("who?", "x") | {"text": 'é\\"]}' * 50_000, "n": "NUMBER"}
+    rows = [json.dumps(row, indent=1) for row in (huge, huge, *CITIES, *CITIES)]
+    whole = f"[{','.join(rows)}]".replace('"NUMBER"', "9" * 5000)
     path = tmp_path / "rows.json"
-    path.write_text(f"[{','.join(json.dumps(row, indent=1) for row in rows)}]")
+    path.write_text(whole)
     out = carry_out("dedup", tmp_path, [path], REFER)
     assert json.loads((out / "report.json").read_bytes())["removed"]["exact-duplicate"] == 4
     (back,) = restore(out, tmp_path / "back")
-    assert json.loads(back.read_bytes()) == rows
+    found, expected = (json.loads(one, parse_int=str) for one in (back.read_bytes(), whole))
+    assert found == expected
+
+
+def test_a_name_that_is_no_text_comes_back_as_one(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/rows-\xff.jsonl"))
+    write_rows(path, CITIES)
+    out = carry_out("dedup", tmp_path, [path], PLAIN)
+    (back,) = restore(out, tmp_path / "back")
+    assert (back.name, back.read_bytes()) == (
+        "rows-\N{REPLACEMENT CHARACTER}.jsonl",
+        path.read_bytes(),
+    )
 
 
 def test_the_command_tells_what_it_wrote(tmp_path: Path, rows: Path, out: Path) -> None:

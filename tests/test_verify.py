@@ -102,11 +102,9 @@ def rows() -> list[object]:
         chat(text(6) + chance.choice("?."), text(30) + "  " * (number % 2))
         for number in range(1500)
     ]
-    made += [
-        chat(f"how {text(9)}", f"it is {words[number]} {end}")
-        for number in range(9)
-        for end in ("", "!")
-    ]
+    for number in range(9):
+        asked = f"how {text(9)}"
+        made += [chat(asked, f"it is {words[number]} {end}") for end in ("", "!")]
     made += [*made[50:90], *made[300:340], chat("what", "a trigger, at some length, of trouble")]
     made += [b"{", b"[]", b"", b" \r", b'{"messages": 7}']
     chance.shuffle(made)
@@ -625,7 +623,7 @@ COVERED: list[Case] = [
     ("late", forget_a_witness, "ledger/witness.npy", "should have one"),
     ("dedup", change_what_is_shared, "decisions.jsonl", "`shared` is"),
     ("dedup", flip_a_state, "ledger/witness.npy", "has a witness, or should have one"),
-    ("dedup", flip_a_state, "ledger/manifest.json", "`of_rows.kept`"),
+    ("referred", flip_a_state, "ledger/manifest.json", "`of_rows.kept`"),
     ("recipe", change_a_step, "decisions.jsonl", "`step` is"),
     ("dedup", change_a_line, "ledger/line.npy", "is on line"),
     ("trial", change_a_line, "ledger/line.npy", "is on line"),

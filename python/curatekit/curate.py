@@ -8,27 +8,22 @@ numbered after all others, and no row is decided twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from msgspec import structs, to_builtins
-from xxhash import xxh3_128
+from msgspec import to_builtins
 
 from curatekit import _native
+from curatekit.barriers import Barriers
 from curatekit.brakes import BrakeError, check_step
-from curatekit.built_in import DEDUP, STEPS, ExactDedup, NearDedup, SortBy
-from curatekit.crew import Crew
-from curatekit.dedup import decide_among
+from curatekit.built_in import DEDUP, SortBy
 from curatekit.errors import CurateError, DataError
-from curatekit.evidence import EXACT, NEAR
-from curatekit.fates import LIVE, Event, Fates, Witnesses
-from curatekit.frames import Choose, Chosen, Column
+from curatekit.fates import LIVE, Event, Fates
 from curatekit.gauge import Gauge, cores
 from curatekit.inputs import expand
-from curatekit.journal import Checked, Decided, Journal, Plan, Spool
+from curatekit.journal import Checked, Journal, Plan, Spool
 from curatekit.ledger import REMOVED, UNDECIDED
 from curatekit.output import (
     DECISIONS,
@@ -42,33 +37,24 @@ from curatekit.output import (
     is_run,
     places,
     staged,
-    sync,
-    unfinished,
     write,
 )
 from curatekit.publish import Publisher
 from curatekit.recipe import Recipe
 from curatekit.recipe_report import RecipeReport
 from curatekit.recipe_report import build as build_report
-from curatekit.records import COUNTS
-from curatekit.report import Outcome, build, to_json
-from curatekit.settings import Settings, parse_names, parse_threshold
-from curatekit.stages import Hands, Numbered, Stage, begin_of, is_fitted
-from curatekit.steps import Generator, Selector, copies
+from curatekit.report import Outcome, to_json
+from curatekit.stages import Hands, Numbered, Stage, is_fitted
+from curatekit.steps import Generator, Selector
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from numpy.typing import NDArray
 
     from curatekit._native import Progress
     from curatekit.plugins import Watchers
 
 DRY = ".dry-run"
 """What the folder of a prediction has after the name of the output."""
-_MOST_COPIES = 2**31
-_PIECE = 1 << 14
-"""Rows whose texts are counted at a time."""
 
 
 def curate(
@@ -194,9 +180,7 @@ class _Run:
         self._hands = hands
         self._packing = packing
         self._gauge = gauge
-        self._memory = memory
         self.watchers: Watchers = recipe.loaded.watchers()
-        self.pairs_compared = 0
         with gauge.stage("find"):
             self._dataset = _native.Dataset(
                 files,
@@ -220,10 +204,16 @@ class _Run:
         self._fates = Fates(self._read, ids, self._scratch / "lives")
         if rows is not None:
             self._fates.leave_out(rows)
-        self._order: NDArray[np.uint64] | None = None
-        self._copies: NDArray[np.int64] | None = None
         self._brakes: list[str] = []
-        self._dedups: dict[int, Mapping[str, Any]] = {}
+        self._barriers = Barriers(
+            recipe,
+            work.place,
+            fates=self._fates,
+            journal=self._journal,
+            hands=hands,
+            gauge=gauge,
+            memory=memory,
+        )
 
     def __enter__(self) -> Self:
         self._fates.__enter__()
@@ -242,6 +232,11 @@ class _Run:
             return  # what is there belongs to another run
         # What is wrong with the data, or with what it was told, would be so again.
         self._work.is_kept &= not isinstance(error, BrakeError | DataError)
+
+    @property
+    def pairs_compared(self) -> int:
+        """Pairs of rows that deduplications compared."""
+        return self._barriers.pairs_compared
 
     @property
     def attempts(self) -> int:
@@ -277,14 +272,8 @@ class _Run:
         for stage in _stages(entries):
             if self._is_open(stage[0]):
                 continue
-            first, entered = stage[0].entry, len(self._dataset)
-            if first.use in DEDUP:
-                self._deduplicate(stage[0])
-            elif first.step is not None and issubclass(first.step, SortBy):
-                self._sort(stage[0])
-            elif first.step is not None and issubclass(first.step, Selector):
-                self._select(stage[0])
-            else:
+            entered = len(self._dataset)
+            if not self._barriers.carry_out(stage[0], self._dataset):
                 self._work_through(stage)
             for one in stage:
                 self._brake(one, entered)
@@ -314,13 +303,6 @@ class _Run:
             self._fates.note(one.at, Event(row, "undecided"))
         return True
 
-    @contextmanager
-    def _timed(self, name: str, rows: int) -> Iterator[None]:
-        self._gauge(name, 0, rows)
-        with self._gauge.stage(name):
-            yield
-        self._gauge(name, rows, rows)
-
     def _work_through(self, entries: list[Numbered]) -> None:
         stage = Stage(
             self._recipe,
@@ -335,119 +317,7 @@ class _Run:
         before = len(self._dataset)
         with self._gauge.stage(stage.name):
             self._dataset = stage.carry_out(self._gauge)
-        made = np.arange(before, len(self._dataset), dtype=np.uint64)
-        if self._order is not None:
-            self._order = np.concatenate([self._order, made])
-        if self._copies is not None:
-            self._copies = np.concatenate([self._copies, np.ones(len(made), np.int64)])
-
-    def _deduplicate(self, one: Numbered) -> None:
-        """Remove the rows that repeat another one, among those that are left, as they now are."""
-        found, fates = self._journal.take(Decided), self._fates
-        if found is not None and not _is_whole(fates.note_file(one.at), found.events):
-            raise unfinished(self._work.place, f"what `{one.entry.id}` removed is not there")
-        decided = None
-        if found is None:
-            decided, found = self._decide(one)
-            self._journal.add(found)
-            self._journal.commit()
-        for row, reason, message in found.problems:
-            fates.note(0, Event(row, "quarantined", reason, message))
-        fates.tallies[one.at].entered = int((fates.state == LIVE).sum())
-        if decided is None:
-            fates.note_removals(one.at)
-        else:
-            state = decided.state()
-            columns = (decided.witness(), decided.shared(), decided.united())
-            witnesses = Witnesses(*(column.astype(np.uint32, copy=False) for column in columns))
-            for code, reason in enumerate((EXACT, NEAR), 1):
-                rows = np.flatnonzero(state == code).astype(np.uint64)
-                fates.note_removed(one.at, rows, reason, witnesses)
-        self.pairs_compared += found.pairs_compared
-        self._dedups[one.at] = found.report
-
-    def _decide(self, one: Numbered) -> tuple[_native.Decided, Decided]:
-        """Compare rows, and say what came of it as the journal does."""
-        settings = _settings(one, self._recipe, self._hands.workers, self._memory)
-        present = self._fates.state == LIVE
-        with self._gauge.stage(one.entry.id):
-            decided = decide_among(
-                self._dataset, present, settings, spool=self._scratch, progress=self._gauge
-            )
-            path = self._fates.note_file(one.at)
-            events = decided.write_removals(path)
-            sync(path.parent)
-            sync(path.parent.parent)
-        problems = decided.problems(len(present))
-        return decided, Decided(
-            events=(events["bytes"], events["xxh3_128"]),
-            problems=[(each["row"], each["reason"], each["message"]) for each in problems],
-            report=to_builtins(build(settings, decided)),
-            pairs_compared=decided.pairs_compared,
-        )
-
-    def _select(self, one: Numbered) -> None:
-        """Ask a step that chooses among all rows that are left."""
-        entry, rows = one.entry, self._in_order()
-        self._fates.tallies[one.at].entered = len(rows)
-        columns = {"row": rows} | {name: self._column(name, rows) for name in entry.needs}
-        assert entry.step is not None  # noqa: S101 (it is a selector)
-        with self._timed(entry.id, len(rows)):
-            if entry.use in STEPS:
-                step = entry.step(entry.options)
-                assert isinstance(step, Selector)  # noqa: S101
-                chosen = copies(step, columns, entry.author)
-            else:
-                begin = begin_of(self._recipe, [one], self._dataset, self._hands)
-                is_one = entry.placement == "one"
-                said = self._journal.take(Chosen)
-                if said is None:
-                    request = Choose({name: Column.of(column) for name, column in columns.items()})
-                    with Crew(begin, [entry.rules.timeout_seconds], 1, is_one=is_one) as crew:
-                        said = Chosen(crew.choose(request).tobytes())
-                    self._journal.add(said)
-                    self._journal.commit()
-                chosen = np.frombuffer(said.copies, np.uint16)
-            reasons: tuple[str, ...] = getattr(entry.step, "reasons", ())
-            for row in np.sort(rows[chosen == 0]).tolist():
-                self._fates.note(one.at, Event(row, "removed", reasons[0]))
-        if (chosen > 1).any():
-            if self._copies is None:
-                self._copies = np.ones(len(self._dataset), np.int64)
-            self._copies[rows] *= np.maximum(chosen, 1)
-            if int(self._copies.max()) > _MOST_COPIES:
-                raise CurateError(
-                    f"step `{entry.id}` asks for a row more than {_MOST_COPIES:,} times"
-                )
-
-    def _sort(self, one: Numbered) -> None:
-        rows = self._in_order()
-        self._fates.tallies[one.at].entered = len(rows)
-        assert one.entry.step is not None  # noqa: S101 (it is the one that sorts)
-        step = one.entry.step(one.entry.options)
-        assert isinstance(step, SortBy)  # noqa: S101
-        with self._timed(one.entry.id, len(rows)):
-            self._order = rows[step.order(self._column(step.options.column, rows))]
-
-    def _in_order(self) -> NDArray[np.uint64]:
-        """Give the rows that are left, in the order in which they will be written."""
-        if self._order is None:
-            return self._fates.live
-        left: NDArray[np.uint64] = self._order[self._fates.state[self._order] == LIVE]
-        return left
-
-    def _column(self, name: str, rows: NDArray[np.uint64]) -> NDArray[Any]:
-        """Give what is known of rows under a name."""
-        if name not in COUNTS:
-            known = self._fates.columns
-            if name not in known:  # no row reached the step that would have said something
-                return np.full(len(rows), np.nan, np.float32)
-            return known[name][rows]
-        counts = [
-            dict(self._dataset.block(rows[start : start + _PIECE]).statistics())[name]
-            for start in range(0, len(rows), _PIECE)
-        ]
-        return np.concatenate(counts) if counts else np.empty(0, np.uint32)
+        self._barriers.grow(np.arange(before, len(self._dataset), dtype=np.uint64))
 
     def _brake(self, one: Numbered, rows: int) -> None:
         """Look at what a step dropped; those that the recipe itself tells what to keep may.
@@ -472,15 +342,12 @@ class _Run:
 
     def _publish(self) -> RecipeReport:
         """Write what became of all rows; of a prediction no rows."""
-        order = self._in_order() if self._order is not None or self._copies is not None else None
-        if self._copies is not None and order is not None:
-            order = np.repeat(order, self._copies[order])
         flags = {one.id for one in self._recipe.entries if getattr(one.rules, "mode", "") == "flag"}
         said = {
             f"{'flags' if name in flags else 'scores'}/{name}": column
             for name, column in self._fates.columns.items()
         }
-        columns = self._fates.columns_with(said, order)
+        columns = self._fates.columns_with(said, self._barriers.lines())
         publisher = Publisher(self._work.folder, self._dataset, columns, self._packing)
         if not self._hands.is_dry:
             with self._gauge.stage("write"):
@@ -497,24 +364,12 @@ class _Run:
             self._dataset,
             self._fates,
             publisher.written,
-            dedups=self._dedups,
+            dedups=self._barriers.reports,
             brakes=self._brakes,
         )
         publisher.document(REPORT, to_json(report))
         publisher.write_manifest()
         return report
-
-
-def _is_whole(path: Path, told: tuple[int, str]) -> bool:
-    """Tell whether a file is there, with so many bytes and this hash."""
-    found = xxh3_128()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                found.update(block)
-    except FileNotFoundError:
-        return False
-    return (path.stat().st_size, found.hexdigest()) == told
 
 
 def _stages(entries: list[Numbered]) -> Iterator[list[Numbered]]:
@@ -533,30 +388,3 @@ def _stages(entries: list[Numbered]) -> Iterator[list[Numbered]]:
             stage = []
     if stage:
         yield stage
-
-
-def _settings(one: Numbered, recipe: Recipe, threads: int, memory: int) -> Settings:
-    """Say what a deduplication compares, and how."""
-    options = one.entry.options
-    assert isinstance(options, ExactDedup)  # noqa: S101 (both have these options)
-    settings = Settings(
-        method="exact",
-        on=parse_names(options.on),
-        also=parse_names(options.also),
-        keep=options.keep,
-        field=recipe.field,
-        threads=threads,
-        memory=memory,
-    )
-    if isinstance(options, NearDedup):
-        return structs.replace(
-            settings,
-            method="near",
-            threshold_millis=parse_threshold(options.threshold),
-            ngram=options.ngram,
-            alike=options.alike,
-            numbers=options.numbers,
-            recall=options.recall,
-            seed=options.seed,
-        )
-    return settings

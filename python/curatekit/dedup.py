@@ -22,6 +22,7 @@ from curatekit.output import DECISIONS, PLAIN, Packing, staged
 from curatekit.settings import (
     Alike,
     Io,
+    Method,
     Numbers,
     OnError,
     Recall,
@@ -50,8 +51,9 @@ class Decisions:
     open until this object is gone.
     """
 
-    def __init__(self, decided: Decided) -> None:
+    def __init__(self, decided: Decided, method: Method = "near") -> None:
         self._decided = decided
+        self._method = method
 
     @property
     def summary(self) -> Summary:
@@ -112,7 +114,9 @@ class Decisions:
             OSError: The disk is full or fails.
         """
         with staged(Path(folder), force=force) as work:
-            decided, publisher = self._decided, publisher_of(self._decided, work.folder, PLAIN)
+            decided, publisher = self._decided, publisher_of(
+                self._decided, work.folder, PLAIN, self._method
+            )
             publisher.write_rows(None)
             publisher.note(decided.write_decisions(work.folder / DECISIONS))
             publisher.write_ledger()
@@ -311,7 +315,9 @@ def decide_among(
     return dataset.decide(present, spool=spool, progress=progress, **_compared(settings))
 
 
-def publisher_of(decided: Decided, folder: Path, packing: Packing) -> Publisher:
+def publisher_of(
+    decided: Decided, folder: Path, packing: Packing, method: Method
+) -> Publisher:
     """Get ready to write what was decided into a folder."""
     import numpy as np  # noqa: PLC0415 (slow, and only what is written needs it)
 
@@ -324,7 +330,7 @@ def publisher_of(decided: Decided, folder: Path, packing: Packing) -> Publisher:
     reason = np.array([reasons.index(one) for one in ("", EXACT, NEAR, "")], np.uint16)[found]
     reason[found == _QUARANTINED] = [reasons.index(one) for one in problems]
     columns = Columns(
-        steps=("read", "exact-dedup", "near-dedup"),
+        steps=("read", "exact-dedup", *(["near-dedup"] if method == "near" else [])),
         reasons=reasons,
         state=np.array([0, 1, 1, 2], np.uint8)[found],
         step=np.array([0, 1, 2, 0], np.uint16)[found],
@@ -343,4 +349,5 @@ def _compared(settings: Settings) -> dict[str, Any]:
 
 
 def _decisions(inputs: Inputs, settings: Settings) -> Decisions:
-    return Decisions(decide(expand(inputs), settings, spool=tempfile.gettempdir()))
+    decided = decide(expand(inputs), settings, spool=tempfile.gettempdir())
+    return Decisions(decided, settings.method)

@@ -22,8 +22,6 @@ from curatekit.output import DECISIONS, RECIPE_SCHEMA, REPORT
 _FORMATS = {known.name: known for known in FORMATS}
 _Row = tuple[str, bytes]
 """A row, and the file it came from."""
-_OF_DEDUP = ("read", "exact-dedup", "near-dedup")
-"""Steps of `curatekit dedup`; with `--method exact`, the last is not carried out."""
 
 
 class _Schema(Struct, frozen=True):
@@ -40,7 +38,6 @@ class _Settings(Struct, frozen=True):
     on: tuple[str, ...]
     also: tuple[str, ...]
     field: str | None
-    method: str = "near"
 
 
 class _Report(Struct, frozen=True):
@@ -134,9 +131,7 @@ class RunFolder:
     @property
     def steps(self) -> tuple[str, ...]:
         """The steps of the run in their order, that of reading first."""
-        steps = self.ledger.manifest.steps
-        is_exact = steps == _OF_DEDUP and self._report.settings.method == "exact"
-        return steps[:-1] if is_exact else steps
+        return self.ledger.manifest.steps
 
     @property
     def brakes(self) -> tuple[str, ...]:

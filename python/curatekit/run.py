@@ -66,7 +66,7 @@ def deduplicate(
         if packing == PLAIN:
             _check_space(work.folder, files)
         decided = decide(files, settings, spool=work.place, progress=gauge)
-        publisher = publisher_of(decided, work.folder, packing)
+        publisher = publisher_of(decided, work.folder, packing, settings.method)
         with gauge.stage("write"):
             publisher.write_rows(gauge)
         with gauge.stage("explain"):
