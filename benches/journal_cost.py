@@ -2,9 +2,9 @@
 
     python benches/journal_cost.py [--runs N] [--rows N]
 
-Each recipe is carried out with its journal and without, in turn, on the disk that temporary files
-are on; a run without one cannot be gone on with. Memory is the private memory of runs over twice and
-over four times as many rows, of which the slope is what a row takes.
+Each recipe is carried out with its journal and without, in turn, on the disk that temporary files are
+on; a run without one cannot be gone on with. Memory is the private memory of runs over some rows and
+over four times as many, of which the slope is what a row takes: all of it, and what the ledger adds.
 """
 
 import argparse

@@ -109,7 +109,7 @@ class Decisions:
         if decision is not None:
             yield from self._differences(fate, decision, name)
             yield from self._check_events(fate.row, decision, is_changed=is_changed)
-        elif False:
+        elif fate.state not in (KEPT, ABSENT):
             yield f"is {STATES[min(fate.state, ABSENT)]}, but has no decision"
         elif is_changed or name is None:
             yield f"was {'changed' if is_changed else 'made'}, but has no decision"
