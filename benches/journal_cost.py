@@ -2,9 +2,9 @@
 
     python benches/journal_cost.py [--runs N] [--rows N]
 
-Each recipe is carried out with its journal and without, in turn, on the disk that temporary files are
-on; a run without one cannot be gone on with. Memory is the private memory of runs over some rows and
-over four times as many, of which the slope is what a row takes: all of it, and what the ledger adds.
+Each recipe is carried out with its journal and without, in turn, on the disk that temporary files
+are on; a run without one cannot be gone on with. Memory is the private memory of runs over some
+rows and over four times as many, of which the slope is what a row takes.
 """
 
 import argparse
@@ -29,6 +29,14 @@ if sys.argv[2] == "without":
     curate.Journal = lambda place, spool, seconds: journal.Journal(None, spool, seconds)
 curate.curate(read(sys.argv[1]), force=True)
 """
+OPENED = """
+import re, sys
+from pathlib import Path
+from curatekit.records import Dataset
+rows = Dataset(sys.argv[1])
+kibibytes = re.search(r"RssAnon:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]
+print(int(kibibytes) * 1024)
+"""
 RECIPES = {
     "a filter that reads texts": ["quality.repetition"],
     "a normalizer that rewrites every row": ["text.unicode"],
@@ -52,9 +60,9 @@ def main() -> None:
             walls: dict[str, list[float]] = {"without": [], "with": []}
             cpus: dict[str, list[float]] = {"without": [], "with": []}
             for _ in range(given.runs):
-                for kind in walls:
+                for kind, times in walls.items():
                     cost = run([sys.executable, "-c", WITHOUT, str(path), kind], os.environ)
-                    walls[kind].append(cost.wall_seconds)
+                    times.append(cost.wall_seconds)
                     cpus[kind].append(cost.cpu_seconds)
             pairs = zip(walls["with"], walls["without"], strict=True)
             wall = median(one / other for one, other in pairs)
@@ -92,23 +100,29 @@ def recipe(folder: Path, data: Path, steps: list[str]) -> Path:
 
 
 def memory(folder: Path, count: int) -> str:
-    """Tell how many bytes a row takes in a run of a filter, a deduplication and a scorer."""
-    peaks = {}
+    """Tell how many bytes a row takes in a run of a filter and a selector."""
+    peaks: dict[int, int] = {}
+    opens: dict[int, int] = {}
     for times in (1, 4):
         data = folder / f"rows-{times}.jsonl"
         once = rows(folder / "once.jsonl", count).read_bytes()
         with data.open("wb") as file:
             for _ in range(times):
                 file.write(once)
-        path = recipe(folder, data, ["quality.length", "exact-dedup", "sample"])
+        opened = [sys.executable, "-c", OPENED, str(data)]
+        opens[times] = int(subprocess.run(opened, check=True, capture_output=True).stdout)
+        path = recipe(folder, data, ["quality.length", "sample"])
         path.write_text(path.read_text().replace("'sample'", "'sample'\nshare = 0.5"))
         command = [sys.executable, "-m", "curatekit", "run", "--quiet", "--force", str(path)]
         subprocess.run([*command, "--workers", "1"], check=True)
         figures = json.loads((folder / "out/run.json").read_bytes())
         peaks[times] = int(figures["peak_private_bytes"])
         data.unlink()
-    slope = (peaks[4] - peaks[1]) / (3 * count)
-    return f"Private memory of a filter, exact-dedup and a sample: {slope:.0f} bytes a row."
+    whole, index = ((found[4] - found[1]) / (3 * count) for found in (peaks, opens))
+    return (
+        f"Private memory of a filter and a sample: {whole:.0f} bytes a row in all, {index:.0f} of "
+        f"them to know where rows are, and {whole - index:.0f} for what becomes of them."
+    )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import pytest
 
 from conftest import COMMAND
+from curatekit.verify import verify
 
 DATA = Path(os.environ.get("CURATEKIT_DATA", "CURATEKIT_DATA is not set"))
 needs_data = pytest.mark.skipif(
@@ -44,7 +45,8 @@ class Output:
 
     @classmethod
     def read(cls, folder: Path) -> "Output":
-        """Read what a run has written to a folder."""
+        """Read what a run has written to a folder, once all in it is recounted and rehashed."""
+        assert list(map(str, verify(folder).problems)) == []
         return cls(
             kept=lines(folder / "kept.jsonl"),
             removed=lines(folder / "removed.jsonl"),

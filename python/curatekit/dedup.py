@@ -114,8 +114,9 @@ class Decisions:
             OSError: The disk is full or fails.
         """
         with staged(Path(folder), force=force) as work:
-            decided, publisher = self._decided, publisher_of(
-                self._decided, work.folder, PLAIN, self._method
+            decided, publisher = (
+                self._decided,
+                publisher_of(self._decided, work.folder, PLAIN, self._method),
             )
             publisher.write_rows(None)
             publisher.note(decided.write_decisions(work.folder / DECISIONS))
@@ -315,9 +316,7 @@ def decide_among(
     return dataset.decide(present, spool=spool, progress=progress, **_compared(settings))
 
 
-def publisher_of(
-    decided: Decided, folder: Path, packing: Packing, method: Method
-) -> Publisher:
+def publisher_of(decided: Decided, folder: Path, packing: Packing, method: Method) -> Publisher:
     """Get ready to write what was decided into a folder."""
     import numpy as np  # noqa: PLC0415 (slow, and only what is written needs it)
 

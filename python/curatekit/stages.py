@@ -315,10 +315,11 @@ class Stage:
         one = self._entries[task]
         rules, author = one.entry.rules, one.entry.author
         rows, places = np.array([row], np.uint64), np.arange(1)
+        for reached in self._entries[: task + 1]:
+            self._fates.tallies[reached.at].entered += 1
+        # Of a process that died nobody knows what its steps before that said.
         for before, said in zip(self._entries[:task], failure.said, strict=False):
-            self._fates.tallies[before.at].entered += 1
             self._heed(before, said, rows, places)
-        self._fates.tallies[one.at].entered += 1
         path, line = self._dataset.place(row)
         error = failure.error(author, f"{path}:{line}")
         if rules.on_error == "stop":
