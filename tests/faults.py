@@ -20,6 +20,8 @@ WRITES = ("write", "pwrite64", "fsync", "rename", "ftruncate")
 """Calls that change what is on the disk, or see that it gets there."""
 _CALL = re.compile(r"^(\d+) +(\w+)\((.*)$")
 _PLACED = re.compile(r'^(?:\d+<([^>]*)>|"([^"]*)")')
+UNNAMED = "/#"
+"""Stands in the path of a file that has no name in its folder."""
 TOOLS = ("strace", "unshare", "fiu-run")
 missing = [tool for tool in TOOLS if shutil.which(tool) is None]
 """What the tests with faults need, and is not installed."""
@@ -62,8 +64,8 @@ def struck(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a command that meets a fault at a call: `signal=KILL`, or `error=EIO`."""
     inject = f"inject={call.name}:{fault}:when={call.number}"
-    trace = ("-P", call.path, "-e", f"trace={call.name}", "-e", inject)
-    ended = traced(command, log, *trace)
+    place = () if UNNAMED in call.path else ("-P", call.path)  # of those each run has others
+    ended = traced(command, log, *place, "-e", f"trace={call.name}", "-e", inject)
     told = log.read_text(errors="replace")
     assert "(INJECTED)" in told or "killed by SIGKILL" in told, f"{call} did not happen"
     return ended

@@ -173,7 +173,8 @@ def test_an_error_at_any_call_names_the_file(
     for call in points[part::PARTS]:
         ended = struck(few.command, call, f"error={error}", few.log)
         message = complaint(4, ended)
-        assert message.startswith(f"error: {call.path}: {problem}"), (call, message)
+        place = call.path.partition(faults.UNNAMED)[0]
+        assert message.startswith(f"error: {place}: {problem}"), (call, message)
         goes_on = "the same command goes on from what is done" in message
         assert goes_on == (few.work / "out.partial").exists()
         assert not few.out.exists()
