@@ -84,8 +84,12 @@ class Bench:
         return step["removed"] or step["changed"] or step["generated"]
 
     def journaled(self, *options: str, until: int) -> int:
-        """Run the same command until its journal is so long, or it is done; tell how long it is."""
+        """Run the same command until its journal is so long, or it is done; tell how long it is.
+
+        One that goes on is left alone until it has begun to.
+        """
         journal = self.work / "out.partial/journal"
+        until = max(until, journal.stat().st_size + 1 if journal.exists() else 0)
         running = subprocess.Popen([*self.command, *options], stderr=subprocess.PIPE)
         longest = 0
         while running.poll() is None and longest < until and not self.is_written:
