@@ -79,16 +79,19 @@ class Publisher:
             OSError: The disk is full or fails.
         """
         columns, packing = self._columns, self._packing
-        kept = columns.rows(KEPT) if columns.order is None else columns.order
-        removed, quarantined = columns.rows(REMOVED), columns.rows(QUARANTINED)
-        if packing.removed == "refer":
-            removed = removed[removed >= self._read]
-        elif packing.compress == "none":
+        if packing.removed == "copy" and packing.compress == "none":
             # Every row is written once as it was read; a packed one may be shorter.
             check_space(self._folder, self._dataset.bytes_of(columns.state != ABSENT))
+        # One list of rows at a time: of many rows each is large.
+        kept = columns.rows(KEPT) if columns.order is None else columns.order
         self._copy("kept", kept, progress)
+        del kept
+        removed = columns.rows(REMOVED)
+        if packing.removed == "refer":
+            removed = removed[removed >= self._read]
         self._copy("removed", removed, None, original=True)
-        self._copy("quarantine", quarantined, None, original=True)
+        del removed
+        self._copy("quarantine", columns.rows(QUARANTINED), None, original=True)
         changed = self._dataset.rewritten()
         state = columns.state[changed]
         self._copy_changed(ORIGINALS, changed[state == KEPT], original=True)
