@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -127,7 +128,7 @@ class Publisher:
             found[1] = _count(self._folder / DECISIONS, b',"state":"removed",')
         if found != expected or sum(found) != total:
             words = f"{total:,} rows were read, but {sum(found):,} written"
-            raise OSError(5, words, str(self._folder))
+            raise OSError(errno.EIO, words, str(self._folder))
 
     def note(self, written: WrittenFile) -> None:
         """Take account of a file that the core wrote."""
