@@ -4,7 +4,8 @@
 
 Each recipe is carried out with its journal and without, in turn, on the disk that temporary files
 are on; a run without one cannot be gone on with. Memory is the private memory of runs over some
-rows and over four times as many, of which the slope is what a row takes.
+rows and over four times as many, of which the slope is what a row takes. What a deduplication needs
+while it decides is not counted: that is the core's, and measured elsewhere.
 """
 
 import argparse
@@ -29,13 +30,41 @@ if sys.argv[2] == "without":
     curate.Journal = lambda place, spool, seconds: journal.Journal(None, spool, seconds)
 curate.curate(read(sys.argv[1]), force=True)
 """
-OPENED = """
-import re, sys
+PEAK = """
+import re, sys, threading, time
 from pathlib import Path
-from curatekit.records import Dataset
-rows = Dataset(sys.argv[1])
-kibibytes = re.search(r"RssAnon:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]
-print(int(kibibytes) * 1024)
+from curatekit import _native, barriers, curate
+from curatekit.recipe import read
+
+def private():
+    kibibytes = re.search(r"RssAnon:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]
+    return int(kibibytes) * 1024
+
+def deduplicate(*given):
+    global counts
+    counts = False
+    decide(*given)
+    counts = True
+
+def watch():
+    global most
+    while True:
+        now = private()
+        most = max(most, now * counts)
+        time.sleep(0.002)
+
+def resume(run, **given):
+    global index
+    index = private()
+    begin(run, **given)
+    threading.Thread(target=watch, daemon=True).start()
+
+_native.give_back_memory()
+most, index, counts = 0, 0, True
+decide, barriers.Barriers._deduplicate = barriers.Barriers._deduplicate, deduplicate
+begin, curate._Run.resume = curate._Run.resume, resume
+curate.curate(read(sys.argv[1]), force=True, workers=1)
+print(index, most)
 """
 RECIPES = {
     "a filter that reads texts": ["quality.repetition"],
@@ -100,29 +129,34 @@ def recipe(folder: Path, data: Path, steps: list[str]) -> Path:
 
 
 def memory(folder: Path, count: int) -> str:
-    """Tell how many bytes a row takes in a run of a filter and a selector."""
-    peaks: dict[int, int] = {}
-    opens: dict[int, int] = {}
-    for times in (1, 4):
-        data = folder / f"rows-{times}.jsonl"
-        once = rows(folder / "once.jsonl", count).read_bytes()
-        with data.open("wb") as file:
+    """Tell how many bytes a row takes, beside those that say where it stands."""
+    recipes = {
+        "a filter and a sample": ["quality.length", "sample"],
+        "exact-dedup and a sample": ["exact-dedup", "sample"],
+        "a normalizer that rewrites every row": ["text.unicode"],
+    }
+    data = {times: folder / f"rows-{times}.jsonl" for times in (1, 4)}
+    once = rows(folder / "once.jsonl", count).read_bytes()
+    for times, path in data.items():
+        with path.open("wb") as file:
             for _ in range(times):
                 file.write(once)
-        opened = [sys.executable, "-c", OPENED, str(data)]
-        opens[times] = int(subprocess.run(opened, check=True, capture_output=True).stdout)
-        path = recipe(folder, data, ["quality.length", "sample"])
-        path.write_text(path.read_text().replace("'sample'", "'sample'\nshare = 0.5"))
-        command = [sys.executable, "-m", "curatekit", "run", "--quiet", "--force", str(path)]
-        subprocess.run([*command, "--workers", "1"], check=True)
-        figures = json.loads((folder / "out/run.json").read_bytes())
-        peaks[times] = int(figures["peak_private_bytes"])
-        data.unlink()
-    whole, index = ((found[4] - found[1]) / (3 * count) for found in (peaks, opens))
-    return (
-        f"Private memory of a filter and a sample: {whole:.0f} bytes a row in all, {index:.0f} of "
-        f"them to know where rows are, and {whole - index:.0f} for what becomes of them."
-    )
+    lines = [
+        "| private memory, bytes a row | in all | without the index of rows |",
+        "|---|---|---|",
+    ]
+    for name, steps in recipes.items():
+        found: dict[int, list[int]] = {}
+        for times, path in data.items():
+            made = recipe(folder, path, steps)
+            made.write_text(made.read_text().replace("'sample'", "'sample'\nshare = 0.5"))
+            command = [sys.executable, "-c", PEAK, str(made)]
+            said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            found[times] = [int(number) for number in said.split()]
+        pairs = zip(found[1], found[4], strict=True)
+        index, whole = ((four - one) / (3 * count) for one, four in pairs)
+        lines.append(f"| {name} | {whole:.1f} | {whole - index:.1f} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ import pytest
 from msgspec import Struct
 
 from curatekit import brakes, cli, hookspecs, report
-from curatekit.ledger import Written
+from curatekit.manifest import Written
 from curatekit.recipe_report import RecipeReport, StepReport
 from curatekit.steps import KINDS, Step
 

@@ -27,7 +27,8 @@ DRAWING = """
     frames ← crew ← stages ← barriers ← curate ← cli
     dedup, gauge ← barriers
     dedup ← curate
-    output, evidence, _native ← ledger ← publish, fates, recipe_report, folder
+    output ← manifest ← ledger, publish, fates, recipe_report, brakes
+    output, evidence, _native ← ledger ← folder
     report ← publish ← dedup
     evidence ← dedup
     steps ← fates ← stages

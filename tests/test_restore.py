@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from conftest import COMMAND, chat, write_rows
 from curatekit.errors import CurateError, DataError
-from curatekit.ledger import Input
+from curatekit.manifest import Input
 from curatekit.output import PLAIN, Packing
 from curatekit.restore import file_names, restore
 from folders import RUNS, File, carry_out, expected, inputs, packings

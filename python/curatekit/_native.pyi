@@ -25,6 +25,7 @@ __all__ = [
     "__version__",
     "decide",
     "end_with_parent",
+    "give_back_memory",
     "guard_maps",
     "parts",
     "unpack",
@@ -378,10 +379,12 @@ class Dataset:
 
         Args:
             spool: The file; what was written to it before must still be there.
-            rewritten: Rows, where each begins in the spool, and its bytes; `(n, 3)`.
-            made: The same for new rows, with the row that each was made from; `(m, 3)`.
+            rewritten: Where each row begins in the spool, and its bytes, 0 for one that was not
+                rewritten; `(rows, 2)`.
+            made: For each new row the one that it was made from, and the same; `(n, 3)`.
 
         Raises:
+            ValueError: The shapes are others.
             IndexError: There is no such row.
             OSError: The spool cannot be read.
         """
@@ -628,6 +631,13 @@ def guard_maps() -> None:
     Installs a SIGBUS handler that puts a page of zeros where the file ended; the run then finds
     that its input changed and fails with `DataError`. For programs of our own only: a handler
     belongs to the whole process.
+    """
+
+def give_back_memory() -> None:
+    """Have large blocks of memory given back to the system as soon as they are free.
+
+    Some C libraries keep them otherwise. For programs of our own only: this concerns a whole
+    process.
     """
 
 def end_with_parent() -> None:

@@ -25,6 +25,7 @@ from curatekit.fates import LIVE, Event, Fates, Witnesses
 from curatekit.frames import Choose, Chosen, Column
 from curatekit.gauge import Gauge
 from curatekit.journal import Decided, Journal
+from curatekit.manifest import each, rows_where
 from curatekit.output import sync, unfinished
 from curatekit.recipe import Recipe
 from curatekit.records import COUNTS
@@ -129,9 +130,9 @@ class Barriers:
         else:
             state = decided.state()
             columns = (decided.witness(), decided.shared(), decided.united())
-            witnesses = Witnesses(*(column.astype(np.uint32, copy=False) for column in columns))
             for code, reason in enumerate((EXACT, NEAR), 1):
-                rows = np.flatnonzero(state == code).astype(np.uint64)
+                rows = rows_where(state == code)
+                witnesses = Witnesses(*(column[rows].astype(np.uint32) for column in columns))
                 fates.note_removed(one.at, rows, reason, witnesses)
         self.pairs_compared += found.pairs_compared
         self.reports[one.at] = found.report
@@ -179,7 +180,9 @@ class Barriers:
                     self._journal.commit()
                 chosen = np.frombuffer(said.copies, np.uint16)
             reasons: tuple[str, ...] = getattr(entry.step, "reasons", ())
-            for row in np.sort(rows[chosen == 0]).tolist():
+            dropped = rows[chosen == 0]
+            dropped.sort()
+            for row in each(dropped):
                 self._fates.note(one.at, Event(row, "removed", reasons[0]))
         if (chosen > 1).any():
             if self._copies is None:

@@ -95,35 +95,40 @@ def check(settings: Settings, summary: Summary, report: Report, folder: Path) ->
 
 
 def check_step(
-    allowed: Brakes, step: str, kept: NDArray[np.uint64], removed: NDArray[np.uint64], of: Dataset
+    allowed: Brakes, step: str, kept: NDArray[np.bool_], removed: NDArray[np.bool_], of: Dataset
 ) -> None:
     """Look at what a step of a recipe dropped of the rows that reached it.
 
     Args:
         allowed: What it may drop.
         step: Its id.
-        kept: The rows that are left, by number.
-        removed: Those that it dropped.
+        kept: Which rows are left.
+        removed: Which it dropped.
         of: Where they stand.
 
     Raises:
         BrakeError: It is more than the recipe allows, or every row with a label.
     """
-    entered = len(kept) + len(removed)
+    from curatekit.manifest import rows_where  # noqa: PLC0415 (NumPy is slow to import)
+
+    dropped = int(removed.sum())
+    entered = int(kept.sum()) + dropped
     most = allowed.max_drop_share
-    if entered >= LEAST and len(removed) > most * entered:
-        places = [of.place(int(row)) for row in removed[:: max(1, len(removed) // _SHOWN)]]
-        rows = ", ".join(f"{path}:{line}" for path, line in places[:_SHOWN])
-        share = f"{100 * len(removed) / entered:.1f} %, at most {100 * most:g} % may go"
-        least = _above(len(removed), entered)
-        dropped = f"{len(removed):,} of {entered:,} rows ({share})"
+    if entered >= LEAST and dropped > most * entered:
+        some = rows_where(removed)[:: max(1, dropped // _SHOWN)]
+        places = [of.place(int(row)) for row in some[:_SHOWN]]
+        rows = ", ".join(f"{path}:{line}" for path, line in places)
+        share = f"{100 * dropped / entered:.1f} %, at most {100 * most:g} % may go"
+        least = _above(dropped, entered)
+        told = f"{dropped:,} of {entered:,} rows ({share})"
         raise BrakeError(
-            f"nothing is written: step `{step}` drops {dropped}, such as {rows}",
+            f"nothing is written: step `{step}` drops {told}, such as {rows}",
             f"if that is right, set `max_drop_share` of `[brakes]` to {least}",
-            [Brake("step", step, len(removed), entered)],
+            [Brake("step", step, dropped, entered)],
         )
-    if allowed.label is not None and len(removed):
-        gone, left = (_by_label(of, allowed.label, rows) for rows in (removed, kept))
+    if allowed.label is not None and dropped:
+        masks = (removed, kept)
+        gone, left = (_by_label(of, allowed.label, rows_where(mask)) for mask in masks)
         all_gone = [name for name in sorted(gone) if name not in left]
         lost = [Brake("label", name, gone[name], gone[name]) for name in all_gone]
         if lost:

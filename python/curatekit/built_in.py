@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from math import isnan
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,6 +23,10 @@ _DIGITS = 4000
 """Python reads no integer that is longer than some more."""
 _GOLDEN = 0x9E3779B97F4A7C15
 """2⁶⁴ divided by the golden ratio: what splitmix64 counts by."""
+_PIECE = 1 << 18
+"""Hashes that are held at a time."""
+_BITS = 16
+"""How hashes are told apart at first."""
 
 
 class ExactDedup(Options):
@@ -91,14 +95,40 @@ class Sample(Selector):
         count, share = self.options.count, self.options.share
         exact = Decimal(str(share or 0)) * len(rows)  # 0.29 of 100 is 29
         size = int(exact) if share is not None else min(count or 0, len(rows))
-        seed = np.uint64(self.options.seed * _GOLDEN % 2**64)
-        mixed = (rows.astype(np.uint64) + np.uint64(1)) * np.uint64(_GOLDEN) ^ seed
-        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-            mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-        mixed ^= mixed >> np.uint64(31)
         chosen = np.zeros(len(rows), np.bool_)
-        chosen[np.lexsort((rows, mixed))[:size]] = True
+        if size == len(rows):
+            return ~chosen
+        # There may be a billion: no more than a few hashes are held at a time. First how many begin
+        # with which bits, then those that begin like the least that is left out.
+        counts = np.zeros(1 << _BITS, np.intp)
+        for _, hashes in self._hashed(rows):
+            counts += np.bincount(hashes >> np.uint64(64 - _BITS), minlength=len(counts))
+        ends = counts.cumsum()
+        begin = int(np.searchsorted(ends, size, side="right"))
+        like = [
+            hashes[hashes >> np.uint64(64 - _BITS) == begin] for _, hashes in self._hashed(rows)
+        ]
+        at = size - int(ends[begin] - counts[begin])
+        least_left_out = np.partition(np.concatenate(like), at)[at]
+        for start, hashes in self._hashed(rows):
+            chosen[start : start + len(hashes)] = hashes < least_left_out
         return chosen
+
+    def _hashed(self, rows: NDArray[np.uint64]) -> Iterator[tuple[int, NDArray[np.uint64]]]:
+        """Hash row numbers, some at a time, each to another number."""
+        import numpy as np  # noqa: PLC0415
+
+        seed = np.uint64(self.options.seed * _GOLDEN % 2**64)
+        for start in range(0, len(rows), _PIECE):
+            mixed = rows[start : start + _PIECE].astype(np.uint64)
+            mixed += np.uint64(1)
+            mixed *= np.uint64(_GOLDEN)
+            mixed ^= seed
+            for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+                mixed ^= mixed >> np.uint64(shift)
+                mixed *= np.uint64(factor)
+            mixed ^= mixed >> np.uint64(31)
+            yield start, mixed
 
 
 class LimitOptions(Options):

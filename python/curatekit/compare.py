@@ -18,7 +18,8 @@ from msgspec import Struct
 from rich.filesize import decimal
 
 from curatekit.errors import CurateError
-from curatekit.ledger import ABSENT, KEPT, STATES, UNDECIDED, Input, Ledger
+from curatekit.ledger import Ledger
+from curatekit.manifest import ABSENT, KEPT, STATES, UNDECIDED, Input
 from curatekit.output import DECISIONS
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from curatekit.fates import LIVE, Event, Fates
 from curatekit.gauge import Gauge, cores
 from curatekit.inputs import expand
 from curatekit.journal import Checked, Journal, Plan, Spool
-from curatekit.ledger import REMOVED, UNDECIDED
+from curatekit.manifest import REMOVED, UNDECIDED, each
 from curatekit.output import (
     DECISIONS,
     FIGURES,
@@ -297,9 +297,9 @@ class _Run:
         looks_at_all |= one.entry.step is not None and issubclass(one.entry.step, Selector)
         if not looks_at_all or not (self._fates.state == UNDECIDED).any():
             return False
-        left = self._fates.live.tolist()
+        left = self._fates.live
         self._fates.tallies[one.at].entered = len(left)
-        for row in left:
+        for row in each(left):
             self._fates.note(one.at, Event(row, "undecided"))
         return True
 
@@ -331,8 +331,8 @@ class _Run:
         chooses = step is not None and issubclass(step, Selector)
         if one.entry.use == "near-dedup" or ("." in one.entry.use and not chooses):
             state, ended = self._fates.state[:rows], self._fates.step[:rows]
-            removed = np.flatnonzero((state == REMOVED) & (ended == one.at)).astype(np.uint64)
-            kept = np.flatnonzero((state == LIVE) | (ended > one.at)).astype(np.uint64)
+            removed = (state == REMOVED) & (ended == one.at)
+            kept = (state == LIVE) | (ended > one.at)
             try:
                 check_step(self._recipe.brakes, one.entry.id, kept, removed, self._dataset)
             except BrakeError as brake:

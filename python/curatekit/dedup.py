@@ -320,7 +320,7 @@ def publisher_of(decided: Decided, folder: Path, packing: Packing, method: Metho
     """Get ready to write what was decided into a folder."""
     import numpy as np  # noqa: PLC0415 (slow, and only what is written needs it)
 
-    from curatekit.ledger import Columns  # noqa: PLC0415
+    from curatekit.manifest import Columns  # noqa: PLC0415
     from curatekit.publish import Publisher  # noqa: PLC0415
 
     found = decided.state()

@@ -20,7 +20,7 @@ from curatekit.errors import CurateError
 from curatekit.evidence import Place
 from curatekit.explain import Account, account
 from curatekit.folder import RunFolder
-from curatekit.ledger import ABSENT, Input
+from curatekit.manifest import ABSENT, Input
 from curatekit.recipe import read
 
 if TYPE_CHECKING:

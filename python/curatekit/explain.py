@@ -16,7 +16,8 @@ from msgspec import Struct
 from curatekit.errors import CurateError, DataError
 from curatekit.evidence import Decision, Place
 from curatekit.folder import RunFolder
-from curatekit.ledger import ABSENT, KEPT, REMOVED, STATES, Ledger
+from curatekit.ledger import Ledger
+from curatekit.manifest import ABSENT, KEPT, REMOVED, STATES
 from curatekit.output import DECISIONS
 
 Action = Literal[

@@ -16,7 +16,16 @@ import numpy as np
 from msgspec import UNSET, Struct, UnsetType, field
 
 from curatekit.evidence import Place
-from curatekit.ledger import ABSENT, KEPT, QUARANTINED, REMOVED, UNDECIDED, Columns
+from curatekit.manifest import (
+    ABSENT,
+    KEPT,
+    QUARANTINED,
+    REMOVED,
+    UNDECIDED,
+    Columns,
+    count_each,
+    rows_where,
+)
 from curatekit.output import named
 from curatekit.steps import READ
 
@@ -28,6 +37,8 @@ if TYPE_CHECKING:
 LIVE = KEPT
 """The state of a row that nothing has ended the way of."""
 Action = Literal["changed", "flagged", "scored", "generated", "removed", "quarantined", "undecided"]
+_PIECE = 1 << 20
+"""Bytes of events, or rows, that are looked at at a time."""
 _ENDS: dict[str, int] = {
     "removed": REMOVED,
     "quarantined": QUARANTINED,
@@ -158,7 +169,7 @@ class Fates:
     @property
     def live(self) -> NDArray[np.uint64]:
         """The numbers of the rows that are left, ascending."""
-        return np.flatnonzero(self.state == LIVE).astype(np.uint64)
+        return rows_where(self.state == LIVE)
 
     def note(self, step: int, event: Event) -> None:
         """Note what a step did to a row; the rows of a step come in order."""
@@ -176,7 +187,7 @@ class Fates:
     def note_removed(
         self, step: int, rows: NDArray[np.uint64], reason: str, witnesses: Witnesses
     ) -> None:
-        """Note that rows are removed, whose events stand in the file already; and for which."""
+        """Note that rows are removed, whose events stand in the file already, and what for."""
         if self._witnesses is None:
             self._witnesses = Witnesses.none(len(self.state))
         if len(rows):
@@ -184,39 +195,44 @@ class Fates:
         self.state[rows], self.step[rows] = REMOVED, step
         self.reason[rows] = self._code(reason)
         for mine, new in zip(self._witnesses, witnesses, strict=True):
-            mine[rows] = new[rows]
+            mine[rows] = new
 
     def note_removals(self, step: int) -> None:
         """Note what the file of a deduplication says that it removed, and for which rows."""
-        found: dict[str, list[_Removal]] = {}
         with self.note_file(step).open("rb") as file:
-            for line in file:
-                removal = _REMOVAL.decode(line)
-                found.setdefault(removal.reason, []).append(removal)
-        witnesses = Witnesses.none(len(self.state))
-        for reason, removals in found.items():
-            rows = np.array([one.row for one in removals], np.uint64)
-            witnesses.witness[rows] = [one.witness.row for one in removals]
-            witnesses.shared[rows] = [one.shared for one in removals]
-            witnesses.united[rows] = [one.united for one in removals]
-            self.note_removed(step, rows, reason, witnesses)
+            while lines := file.readlines(_PIECE):
+                found: dict[str, list[_Removal]] = {}
+                for removal in map(_REMOVAL.decode, lines):
+                    found.setdefault(removal.reason, []).append(removal)
+                for reason, removals in found.items():
+                    rows = np.array([one.row for one in removals], np.uint64)
+                    witnesses = [(one.witness.row, one.shared, one.united) for one in removals]
+                    columns = np.array(witnesses, np.uint32).T
+                    self.note_removed(step, rows, reason, Witnesses(*columns))
 
     def columns_with(
         self, said: Mapping[str, NDArray[Any]], order: NDArray[np.uint64] | None
     ) -> Columns:
-        """Give all of it as what is published; `said` are the columns of steps, by their paths."""
-        used = np.bincount(self.reason, minlength=len(self._reasons)).tolist()
+        """Give all of it as what is published; `said` are the columns of steps, by their paths.
+
+        Reasons are numbered anew, in their order, and without those that no row has.
+        """
+        used = count_each(self.reason, len(self._reasons))
         given = [reason for reason, rows in zip(self._reasons, used, strict=True) if rows]
         reasons = sorted({"", *given})
         codes = [reasons.index(one) if one in reasons else 0 for one in self._reasons]
         places = np.array(codes, np.uint16)
+        for at in range(0, len(self.reason), _PIECE):
+            piece = self.reason[at : at + _PIECE]
+            piece[:] = places[piece]
+        self._reasons = {reason: code for code, reason in enumerate(reasons)}
         witness, shared, united = self._witnesses or (None, None, None)
         return Columns(
             steps=self._names,
             reasons=reasons,
             state=self.state,
             step=self.step,
-            reason=places[self.reason],
+            reason=self.reason,
             witness=witness,
             shared=shared,
             united=united,
@@ -226,6 +242,8 @@ class Fates:
 
     def add(self, rows: int) -> None:
         """Make room for rows that were made."""
+        if rows == 0:
+            return
         self.state = np.concatenate([self.state, np.zeros(rows, np.uint8)])
         self.step = np.concatenate([self.step, np.zeros(rows, np.uint16)])
         self.reason = np.concatenate([self.reason, np.zeros(rows, np.uint16)])

@@ -11,132 +11,40 @@ from __future__ import annotations
 import json
 import os
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from io import BytesIO
 from itertools import accumulate, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 import numpy as np
-from msgspec import Struct
 
 from curatekit import _native
 from curatekit.errors import CurateError, DataError
 from curatekit.evidence import Decision
+from curatekit.manifest import (
+    KEPT,
+    MANIFEST,
+    ORIGINALS,
+    PACKED,
+    QUARANTINED,
+    REMOVED,
+    REWRITTEN,
+    STATES,
+    Input,
+    Manifest,
+    Rows,
+    count_each,
+)
 from curatekit.output import DECISIONS, LEDGER, ORDER, REPORT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SCHEMA = "curatekit-ledger/1"
-MANIFEST = f"{LEDGER}/manifest.json"
-BLOCK = 16 * 2**20
-"""Bytes of a file that have a hash of their own."""
-STATES = ("kept", "removed", "quarantined", "undecided", "absent")
-"""What the numbers in `state.npy` mean; the last is a row that the run did not look at."""
-KEPT, REMOVED, QUARANTINED, UNDECIDED, ABSENT = range(5)
-ORIGINALS, REWRITTEN = "originals", "rewritten"
-"""Kept rows as they were before, and rows that are not kept as they were at last."""
-PACKED = ".zst"
 _DIGITS = 18
 """Most digits of a number of a row or line; more of them would not fit into 64 bits."""
-
-
-class Input(Struct, frozen=True, kw_only=True):
-    """An input, as it was read."""
-
-    name: str
-    format: str
-    framing: Literal["lines", "array", "object"]
-    compression: Literal["none", "gzip", "zstd"]
-    bytes: int
-    """After decompression, as the hash."""
-    xxh3_128: str
-    first_row: int
-    rows: int
-    gap: str
-    """What stands between two of its rows, unless `gaps.npy` says otherwise; as Latin-1."""
-
-
-class File(Struct, frozen=True, kw_only=True):
-    """A file of the folder."""
-
-    bytes: int
-    blocks: tuple[str, ...]
-    """xxh3-128 of each `BLOCK` bytes."""
-
-
-class Written(Struct, frozen=True):
-    """A file of rows that a run wrote."""
-
-    rows: int
-    """Lines."""
-    bytes: int
-    xxh3_128: str
-    """Hash of all its bytes (xxh3-128/1)."""
-
-
-class Rows(Struct, frozen=True, kw_only=True):
-    """A file of rows; the offset of every `_native.STRIDE`th line stands in `index`."""
-
-    name: str
-    rows: int
-
-
-class Manifest(Struct, frozen=True, kw_only=True):
-    """What there is in a folder, and what the numbers in its columns mean."""
-
-    schema: str = SCHEMA
-    curatekit: str
-    unicode: str
-    rows: int
-    """Rows of the inputs, also those that the run did not look at."""
-    generated: int
-    counts: Mapping[str, int]
-    """Rows by their state."""
-    steps: tuple[str, ...]
-    """What the numbers in `step.npy` mean; the first is reading."""
-    reasons: tuple[str, ...]
-    """What the numbers in `reason.npy` mean; 0 is none."""
-    removed: Literal["copy", "refer"]
-    compress: Literal["none", "zst"]
-    inputs: tuple[Input, ...]
-    of_rows: Mapping[str, tuple[Rows, ...]]
-    """The files of rows: `kept`, `removed`, `quarantine`, and `originals` and `rewritten`."""
-    files: Mapping[str, File]
-    """Every file but this one and `run.json`, by its path in the folder."""
-
-
-class Columns(Struct, kw_only=True):
-    """What became of rows: one value for each, of those that were read and those that were made.
-
-    Attributes:
-        state: As in `STATES`; uint8.
-        step: The step that ended its way, by its place in `steps`; uint16.
-        reason: Why, by its place in `reasons`, of which the first is none; uint16.
-        witness: Rows that stand for others, itself where none does; None without a deduplication.
-        shared: Shingles that a row and its witness share; uint32.
-        united: Shingles of the two; uint32.
-        said: What steps said of rows, by `scores/NAME` or `flags/NAME`.
-        order: Row of each line that is written, where that is not the order of the kept rows.
-    """
-
-    steps: Sequence[str]
-    reasons: Sequence[str]
-    state: NDArray[np.uint8]
-    step: NDArray[np.uint16]
-    reason: NDArray[np.uint16]
-    witness: NDArray[Any] | None = None
-    shared: NDArray[np.uint32] | None = None
-    united: NDArray[np.uint32] | None = None
-    said: Mapping[str, NDArray[Any]] = {}
-    order: NDArray[np.uint64] | None = None
-
-    def rows(self, state: int) -> NDArray[np.uint64]:
-        """List the rows in a state, ascending."""
-        return np.flatnonzero(self.state == state).astype(np.uint64)
 
 
 class Ledger:
@@ -211,7 +119,7 @@ class Ledger:
     def reasons_of(self, state: str) -> list[tuple[str, int]]:
         """Count the rows in a state by their reasons."""
         rows = self.reason[self.state == STATES.index(state)]
-        counts = np.bincount(rows, minlength=len(self.manifest.reasons)).tolist()
+        counts = count_each(rows, len(self.manifest.reasons))
         named = zip(self.manifest.reasons, counts, strict=True)
         return [(reason, count) for reason, count in named if count]
 

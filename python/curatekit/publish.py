@@ -15,7 +15,7 @@ import numpy as np
 from xxhash import xxh3_128
 
 from curatekit import _native
-from curatekit.ledger import (
+from curatekit.manifest import (
     ABSENT,
     BLOCK,
     KEPT,
@@ -93,11 +93,8 @@ class Publisher:
         self._copy("removed", removed, None, original=True)
         del removed
         self._copy("quarantine", columns.rows(QUARANTINED), None, original=True)
-        changed = self._dataset.rewritten()
-        state = columns.state[changed]
-        self._copy_changed(ORIGINALS, changed[state == KEPT], original=True)
-        gone = changed[(state == REMOVED) | (state == QUARANTINED)]
-        self._copy_changed(REWRITTEN, gone, original=False)
+        self._copy_changed(ORIGINALS, (KEPT,), original=True)
+        self._copy_changed(REWRITTEN, (REMOVED, QUARANTINED), original=False)
 
     def write_ledger(self) -> None:
         """Write what is known of every row."""
@@ -119,10 +116,10 @@ class Publisher:
         Raises:
             OSError: A row is missing, or there is one too many.
         """
-        counts = np.bincount(self._columns.state, minlength=len(STATES))
-        copies = 0 if self._columns.order is None else len(self._columns.order) - int(counts[KEPT])
-        total = int(counts.sum() - counts[ABSENT]) + copies
-        expected = [int(counts[KEPT]) + copies, int(counts[REMOVED]), int(counts[QUARANTINED])]
+        counts = self._columns.counts()
+        copies = 0 if self._columns.order is None else len(self._columns.order) - counts[KEPT]
+        total = sum(counts) - counts[ABSENT] + copies
+        expected = [counts[KEPT] + copies, counts[REMOVED], counts[QUARANTINED]]
         found = [count_rows(self._folder, stem) for stem in ("kept", "removed", "quarantine")]
         if self._packing.removed == "refer":
             found[1] = _count(self._folder / DECISIONS, b',"state":"removed",')
@@ -146,14 +143,13 @@ class Publisher:
         self._column("gaps", np.stack([numbers, ends], axis=1))
         self.document(f"{LEDGER}/gaps.bin", between)
         columns = self._columns
-        counts = np.bincount(columns.state, minlength=len(STATES)).tolist()
         inputs = zip(self._dataset.inputs(), gaps, strict=True)
         manifest = Manifest(
             curatekit=_native.__version__,
             unicode=_native.UNICODE_VERSION,
             rows=self._read,
             generated=len(columns.state) - self._read,
-            counts=dict(zip(STATES, counts, strict=True)),
+            counts=dict(zip(STATES, columns.counts(), strict=True)),
             steps=tuple(columns.steps),
             reasons=tuple(columns.reasons),
             removed=self._packing.removed,
@@ -196,7 +192,11 @@ class Publisher:
         named_rows = (Rows(name=f"{prefix}{file['name']}", rows=file["rows"]) for file in files)
         self._of_rows[stem] = tuple(named_rows)
 
-    def _copy_changed(self, stem: str, rows: NDArray[np.uint64], *, original: bool) -> None:
+    def _copy_changed(self, stem: str, states: tuple[int, ...], *, original: bool) -> None:
+        rows = self._dataset.rewritten()
+        state = self._columns.state[rows]
+        rows = rows[np.logical_or.reduce([state == one for one in states])]
+        del state
         if len(rows):
             self._copy(stem, rows, None, original=original, folder=LEDGER)
             self._column(stem, rows)

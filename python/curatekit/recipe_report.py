@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from msgspec import Struct, to_builtins
 from rich.filesize import decimal
 
 from curatekit import _native
-from curatekit.ledger import ABSENT, KEPT, QUARANTINED, REMOVED, UNDECIDED, Written
+from curatekit.manifest import ABSENT, KEPT, QUARANTINED, REMOVED, UNDECIDED, Written, count_each
 from curatekit.output import RECIPE_SCHEMA
 from curatekit.report import Figures, measured, share
 
@@ -93,7 +92,7 @@ def build(
         dedups: Reports of deduplications, by the place of the step.
         brakes: Why the run would stop, if this is a prediction.
     """
-    counts = np.bincount(fates.state, minlength=ABSENT + 1).tolist()
+    counts = count_each(fates.state, ABSENT + 1)
     return RecipeReport(
         curatekit=_native.__version__,
         unicode=_native.UNICODE_VERSION,
@@ -132,7 +131,7 @@ def _files(dataset: _native.Dataset, fates: Fates) -> Iterator[dict[str, Any]]:
     """Tell of each file what became of its rows."""
     for one in dataset.inputs():
         rows = slice(one["first_row"], one["first_row"] + one["rows"])
-        counts = np.bincount(fates.state[rows], minlength=ABSENT + 1).tolist()
+        counts = count_each(fates.state[rows], ABSENT + 1)
         yield {
             "name": one["name"],
             "format": one["format"],

@@ -22,16 +22,8 @@ from msgspec import Struct
 from xxhash import xxh3_128
 
 from curatekit.errors import CurateError, DataError
-from curatekit.ledger import (
-    ABSENT,
-    KEPT,
-    ORIGINALS,
-    QUARANTINED,
-    REMOVED,
-    Input,
-    Ledger,
-    first_row,
-)
+from curatekit.ledger import Ledger, first_row
+from curatekit.manifest import ABSENT, KEPT, ORIGINALS, QUARANTINED, REMOVED, Input
 from curatekit.output import (
     DECISIONS,
     JOURNAL,

@@ -99,7 +99,9 @@ class Stage:
         self._watchers = watchers
         self._rows = fates.live
         self._failures: dict[int, int] = {}
-        self._rewritten = array("Q")
+        # Zeros take no memory before something is written there.
+        self._spans = np.zeros((len(dataset), 2), np.uint64)
+        self._is_rewritten = False
         self._made = array("Q")
 
     @property
@@ -152,6 +154,7 @@ class Stage:
                     raise
                 self._journal.commit()
         progress(self.name, done, len(self._rows))
+        del self._rows  # all are done, and what follows takes memory
         return self._later()
 
     def _ask(self, crew: Crew, done: int, progress: Callable[[str, int, int], None]) -> int:
@@ -231,8 +234,10 @@ class Stage:
                     kept=len(places),
                     seconds=said.seconds,
                 )
-        for at, start, length in answered.lines:
-            self._rewritten.extend((int(rows[at]), start, length))
+        if answered.lines:
+            lines = np.array(answered.lines, np.uint64)
+            self._spans[rows[lines[:, 0]]] = lines[:, 1:]
+            self._is_rewritten = True
         return done + len(rows)
 
     def _heed(
@@ -338,14 +343,12 @@ class Stage:
 
     def _later(self) -> _native.Dataset:
         """Give the dataset with the rows that were rewritten or made, these checked and counted."""
-        if not self._rewritten and not self._made:
+        if not self._is_rewritten and not self._made:
             return self._dataset
         self._spool.flush()
-        rewritten, made = (
-            np.array(spans, np.uint64).reshape(-1, 3) for spans in (self._rewritten, self._made)
-        )
+        made = np.frombuffer(self._made, np.uint64).reshape(-1, 3)
         first = len(self._dataset)
-        dataset = self._dataset.later(self._spool.path, rewritten, made)
+        dataset = self._dataset.later(self._spool.path, self._spans, made)
         self._fates.add(len(made))
         new = np.arange(first, first + len(made), dtype=np.uint64)
         found = dataset.problems(new, self._hands.workers, None)

@@ -228,6 +228,7 @@ def dedup(
         packing = packing_of(options)
         settings = _settings(context, options)
         _native.guard_maps()
+        _native.give_back_memory()
         with Meter(quiet=quiet) as meter:
             outcome = deduplicate(
                 inputs, Path(out), settings, force=force, packing=packing, progress=meter

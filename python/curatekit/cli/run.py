@@ -134,6 +134,7 @@ def run(
     plan = read(recipe, overrides)
     folder = Path(out or plan.output)
     _native.guard_maps()
+    _native.give_back_memory()
     try:
         with Meter(quiet=quiet) as meter:
             outcome = curate(

@@ -362,7 +362,7 @@ pub(crate) mod tests {
             fs::write(&spool, "{\"new\":1}\n").expect("written");
             let span = Span { start: 0, bytes: 9 };
             let rewritten: Vec<_> = rewritten.iter().map(|row| (row.index(all), span)).collect();
-            let corpus = corpus.later(&spool, &rewritten, &[]).expect("mapped");
+            let corpus = corpus.later(&spool, rewritten, &[]).expect("mapped");
             let runs = picks.iter().map(|(row, count)| {
                 let first = row.index(all);
                 first..all.min(first + count)

@@ -160,7 +160,12 @@ impl Corpus {
     ///
     /// # Errors
     /// The spool cannot be read.
-    pub fn later(&self, spool: &Path, rewritten: &[(usize, Span)], made: &[Made]) -> Result<Self> {
+    pub fn later(
+        &self,
+        spool: &Path,
+        rewritten: impl IntoIterator<Item = (usize, Span)>,
+        made: &[Made],
+    ) -> Result<Self> {
         let mut corpus = self.share();
         let read = corpus.rows.read();
         corpus.rows.later = corpus.rows.later.and(spool, read, rewritten, made)?;

@@ -51,7 +51,7 @@ impl Later {
         &self,
         spool: &Path,
         rows: usize,
-        rewritten: &[(usize, Span)],
+        rewritten: impl IntoIterator<Item = (usize, Span)>,
         made: &[Made],
     ) -> Result<Self> {
         let failed = |source| Error::Write {
@@ -63,11 +63,11 @@ impl Later {
         let mut spans = Vec::clone(&self.spans);
         let mut all = Vec::clone(&self.made);
         all.extend_from_slice(made);
-        if rewritten.iter().any(|&(row, _)| row < rows) {
-            spans.resize(rows, Span::default());
-        }
-        for &(row, span) in rewritten {
+        for (row, span) in rewritten {
             if row < rows {
+                if spans.is_empty() {
+                    spans = vec![Span::default(); rows];
+                }
                 spans[row] = span;
             } else {
                 all[row - rows].span = span;

@@ -194,6 +194,11 @@ fn guard_maps() -> PyResult<()> {
 }
 
 #[pyfunction]
+fn give_back_memory() {
+    guard::give_back();
+}
+
+#[pyfunction]
 fn end_with_parent() -> PyResult<()> {
     guard::end_with_parent().map_err(PyErr::from)
 }
@@ -201,7 +206,7 @@ fn end_with_parent() -> PyResult<()> {
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use super::{Decided, decide, end_with_parent, guard_maps, parts, unpack};
+    use super::{Decided, decide, end_with_parent, give_back_memory, guard_maps, parts, unpack};
 
     #[pymodule_export]
     use super::records::{Block, Dataset, Files};

@@ -4,6 +4,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use curatekit_core as core;
+use numpy::ndarray::ArrayView1;
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
@@ -195,24 +196,27 @@ impl Dataset {
     #[allow(clippy::needless_pass_by_value)] // extracted from Python
     fn later(
         &self,
-        py: Python,
         spool: PathBuf,
         rewritten: PyReadonlyArray2<u64>,
         made: PyReadonlyArray2<u64>,
     ) -> PyResult<Self> {
-        let (rewritten, made) = (spans(&rewritten)?, spans(&made)?);
-        let all = self.0.rows.len() + made.len();
-        let parents = made.iter().map(|&(parent, _)| (parent, self.0.rows.len()));
-        let rows = rewritten.iter().map(|&(row, _)| (row, all));
-        if let Some((row, _)) = rows.chain(parents).find(|&(row, rows)| row >= rows) {
-            return Err(PyIndexError::new_err(format!("there is no row {row}")));
+        let (rewritten, made) = (rewritten.as_array(), made.as_array());
+        if rewritten.shape() != [self.0.rows.len(), 2] || made.ncols() != 3 {
+            return Err(PyValueError::new_err("a span is start and length"));
         }
-        let of_parent = |&(parent, span): &(usize, core::Span)| core::Made {
-            origin: self.0.rows.origin(parent) as u32,
-            span,
+        let span = |start, bytes| core::Span { start, bytes };
+        let descend = |made: ArrayView1<u64>| {
+            let parent = made[0] as usize;
+            check(&self.0, parent)?;
+            let origin = self.0.rows.origin(parent) as u32;
+            let span = span(made[1], made[2]);
+            Ok(core::Made { origin, span })
         };
-        let made: Vec<core::Made> = made.iter().map(of_parent).collect();
-        py.detach(|| self.0.later(&spool, &rewritten, &made))
+        let made: Vec<core::Made> = made.outer_iter().map(descend).collect::<PyResult<_>>()?;
+        let spans = rewritten.outer_iter().map(|now| span(now[0], now[1]));
+        let rewritten = spans.enumerate().filter(|(_, span)| span.bytes > 0);
+        self.0
+            .later(&spool, rewritten, &made)
             .map(Self)
             .map_err(to_python)
     }
@@ -345,19 +349,6 @@ impl Files {
             .map(Block)
             .map_err(to_python)
     }
-}
-
-/// Rows with a span each, of an array with row, start and length.
-fn spans(array: &PyReadonlyArray2<u64>) -> PyResult<Vec<(usize, core::Span)>> {
-    let array = array.as_array();
-    if array.ncols() != 3 {
-        return Err(PyValueError::new_err("a span is row, start and length"));
-    }
-    let span = |row: numpy::ndarray::ArrayView1<u64>| {
-        let (start, bytes) = (row[1], row[2]);
-        (row[0] as usize, core::Span { start, bytes })
-    };
-    Ok(array.rows().into_iter().map(span).collect())
 }
 
 /// Row numbers, checked.
