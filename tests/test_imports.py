@@ -31,7 +31,7 @@ DRAWING = """
     output, evidence, _native ← ledger ← folder
     report ← publish ← dedup
     evidence ← dedup
-    steps ← fates ← stages
+    steps, evidence ← fates ← stages
     recipe ← recipe_schema ← cli
     recipe ← stages
     settings, _native ← notices ← report ← brakes

@@ -58,6 +58,10 @@ class Column(Struct, frozen=True):
         return np.frombuffer(self.data, self.dtype).reshape(self.shape)
 
 
+NO_PLACES = Column("<u8", (0, 3), b"")
+"""Where rows stand in the spool: of each its number, where it begins, and its bytes."""
+
+
 class Begin(Struct, frozen=True, kw_only=True, tag="begin"):
     """What a child needs to know before the first batch."""
 
@@ -125,8 +129,8 @@ class Said(Struct, tag="said", kw_only=True):
     undecided: list[int] = field(default_factory=list)
     made: list[tuple[int, bytes]] = field(default_factory=list)
     """Places of the parents, and the new rows."""
-    stowed: list[tuple[int, int, int]] = field(default_factory=list)
-    """The same, once these stand in the spool: where each begins, and its bytes."""
+    stowed: Column = NO_PLACES
+    """The same, once these stand in the spool."""
 
 
 class Raised(Struct, frozen=True, tag="raised", kw_only=True):

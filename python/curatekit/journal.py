@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import msgspec
+import numpy as np
 from msgspec import Struct
 from xxhash import xxh3_64_digest, xxh3_128
 
 from curatekit.errors import CurateError, DataError
-from curatekit.frames import Chosen, Failure, Fitted, Said
+from curatekit.frames import NO_PLACES, Chosen, Column, Failure, Fitted, Said
 from curatekit.output import JOURNAL, named, sync, unfinished
 
 SCHEMA = "curatekit-journal/1"
@@ -66,8 +67,8 @@ class Answered(Struct, frozen=True, kw_only=True, tag="answered"):
     rows: int
     said: list[Said] = []
     failure: Failure | None = None
-    lines: list[tuple[int, int, int]] = []
-    """Rows that are no longer what they were: place, and where they begin and how long they are."""
+    lines: Column = NO_PLACES
+    """Rows that are no longer what they were."""
 
 
 class Decided(Struct, frozen=True, kw_only=True, tag="decided"):
@@ -127,18 +128,22 @@ class Spool:
                 self._hash = xxh3_128(self._file.read(end - committed))
         self.end, self._sure = end, committed
 
-    def add(self, line: bytes) -> tuple[int, int]:
-        """Write a row, and tell where it begins and how long it is."""
+    def add(self, rows: Sequence[tuple[int, bytes]]) -> Column:
+        """Write numbered rows, and tell of each its number, where it begins, and its bytes."""
+        if not rows:
+            return NO_PLACES
+        lines = b"".join(part for _, row in rows for part in (row, b"\n"))
         with named(self.path):
             if self._file is None:
                 self._file, self._is_new = self.path.open("w+b"), True
-            self._file.write(line)
-            self._file.write(b"\n")
-        self._hash.update(line)
-        self._hash.update(b"\n")
-        start = self.end
-        self.end += len(line) + 1
-        return start, len(line)
+            self._file.write(lines)
+        self._hash.update(lines)
+        places = np.array([(number, 0, len(row)) for number, row in rows], "<u8")
+        behind = (places[:, 2] + np.uint64(1)).cumsum()  # a line feed each
+        places[1:, 1] = behind[:-1]
+        places[:, 1] += np.uint64(self.end)
+        self.end += len(lines)
+        return Column.of(places)
 
     def flush(self) -> None:
         """Let others read what was written."""

@@ -210,9 +210,9 @@ class Stage:
         if isinstance(outcome, Failure):
             return Answered(rows=rows, failure=outcome)
         for said in outcome.said:
-            said.stowed = [(at, *self._spool.add(line)) for at, line in said.made]
+            said.stowed = self._spool.add(said.made)
             said.made = []
-        lines = [(at, *self._spool.add(line)) for at, line in outcome.lines]
+        lines = self._spool.add(outcome.lines)
         return Answered(rows=rows, said=outcome.said, lines=lines)
 
     def _take(self, answered: Answered, done: int, *, is_new: bool = False) -> int:
@@ -234,8 +234,8 @@ class Stage:
                     kept=len(places),
                     seconds=said.seconds,
                 )
-        if answered.lines:
-            lines = np.array(answered.lines, np.uint64)
+        lines = answered.lines.array()
+        if len(lines):
             self._spans[rows[lines[:, 0]]] = lines[:, 1:]
             self._is_rewritten = True
         return done + len(rows)
@@ -253,7 +253,7 @@ class Stage:
                 self._fates.note(one.at, event)
         if too_long:
             places = places[~np.isin(places, said.too_long)]
-        for at, start, length in said.stowed:
+        for at, start, length in said.stowed.array().tolist():
             self._made.extend((int(rows[at]), start, length))
         step = one.entry.step
         if step is not None and issubclass(step, Filter):
