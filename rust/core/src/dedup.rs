@@ -195,6 +195,7 @@ fn decide_rows(
         ngram: settings.ngram.unwrap_or(if documents { 5 } else { 3 }),
         alike,
         tokens: false,
+        sorted: true,
     };
     let recall = settings.recall.unwrap_or(if present < FEW {
         Recall::Exact
@@ -333,7 +334,11 @@ impl Decisions {
             state: &self.state,
             secret: Secret::draw()?,
             minhash: MinHash::new(settings.seed),
-            shingling: (settings.method == Method::Near).then_some(self.shingling),
+            // Of these sets only the sizes and the signatures are taken.
+            shingling: (settings.method == Method::Near).then_some(Shingling {
+                sorted: false,
+                ..self.shingling
+            }),
             key_roles,
             banding: self.banding,
             spool: groups,

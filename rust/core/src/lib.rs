@@ -22,6 +22,7 @@
 
 #[cfg(test)]
 mod agreement;
+mod ascii;
 mod bands;
 mod cache;
 mod candidates;
@@ -69,6 +70,7 @@ mod unicode;
 mod value;
 mod verify;
 mod watch;
+mod word_hash;
 
 pub use bands::Banding;
 pub use corpus::{Buffer, Corpus, Read, Reading, texts_of};

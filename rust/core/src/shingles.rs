@@ -37,6 +37,8 @@ pub struct Shingling {
     pub alike: Alike,
     /// Are the tokens kept beside the shingles?
     pub tokens: bool,
+    /// Are the shingles sorted, as those that are compared must be?
+    pub sorted: bool,
 }
 
 /// The shingles of the parts that are compared together.
@@ -44,7 +46,7 @@ pub struct Shingling {
 pub struct Group {
     /// Their role; None where all roles are one group.
     pub role: Option<Arc<str>>,
-    /// Sorted, each once, never empty.
+    /// Each once, never empty; sorted, if that was asked for.
     pub shingles: Vec<u64>,
     /// Hash of the tokens; 0 for a text without.
     pub text: u64,
@@ -92,6 +94,7 @@ impl RowSets {
 pub struct Shingler {
     tokenizer: Tokenizer,
     tokens: Vec<u64>,
+    sorter: Sorter,
     memory: Memory,
 }
 
@@ -155,7 +158,11 @@ impl Shingler {
         let has_tokens = self.tokens.len() > separators;
         let shingles = if has_tokens {
             let shingles = ngrams(&self.tokens, shingling.ngram, salt);
-            set(shingles, self.tokens.len())
+            if shingling.sorted {
+                self.sorter.set(shingles)
+            } else {
+                self.sorter.distinct(shingles)
+            }
         } else if texts
             .clone()
             .any(|text| !text.iter().all(|&byte| is_space(byte)))
@@ -253,13 +260,103 @@ fn all(tokens: &[u64]) -> u64 {
     mix(tokens.iter().copied().fold(length, roll))
 }
 
-/// At most `most` elements: sorted, each once.
-fn set(elements: impl Iterator<Item = u64>, most: usize) -> Vec<u64> {
-    let mut set = Vec::with_capacity(most);
-    set.extend(elements);
-    set.sort_unstable();
-    set.dedup();
-    set
+/// Makes sets of hashes; keeps its buffers between calls.
+///
+/// Hashes are spread evenly, so their highest bits tell nearly where each will stand. Where they do
+/// not, as nobody but an attacker would have it, an ordinary sort does it all.
+#[derive(Debug, Default)]
+struct Sorter {
+    unsorted: Vec<u64>,
+    ends: Vec<u32>,
+    table: Vec<u64>,
+}
+
+impl Sorter {
+    /// Of so many elements at least it is worth it, and at most, for the counts to stay in the cache.
+    const WORTH: std::ops::Range<usize> = 48..1 << 15;
+    /// So many moves an element are worth it, to put those in order that begin with the same bits.
+    const MOVES: usize = 4;
+
+    /// The elements: each once, in the order in which they come first, if nothing speaks against it.
+    ///
+    /// Where hashes crowd, they are sorted.
+    fn distinct(&mut self, elements: impl Iterator<Item = u64>) -> Vec<u64> {
+        self.unsorted.clear();
+        elements.for_each(|element| self.unsorted.push(element)); // faster than `extend` here
+        // An element stands at the place that its highest bits name, or at the first one behind it
+        // that was free, where 0 stands.
+        let bits = (4 * self.unsorted.len()).max(2).ilog2();
+        self.table.clear();
+        self.table.resize(1 << bits, 0);
+        let mut distinct = Vec::with_capacity(self.unsorted.len());
+        let mut moves = Self::MOVES * self.unsorted.len();
+        let table = &mut self.table[..];
+        let all_stand = self.unsorted.iter().all(|&element| {
+            let mut place = (element >> (u64::BITS - bits)) as usize;
+            while table[place] != element && table[place] != 0 && moves > 0 {
+                place = (place + 1) & (table.len() - 1);
+                moves -= 1;
+            }
+            if table[place] == 0 {
+                table[place] = element;
+                distinct.push(element);
+            }
+            element != 0 && moves > 0
+        });
+        if all_stand { distinct } else { self.sorted() }
+    }
+
+    /// The elements: sorted, each once.
+    fn set(&mut self, elements: impl Iterator<Item = u64>) -> Vec<u64> {
+        self.unsorted.clear();
+        elements.for_each(|element| self.unsorted.push(element));
+        self.sorted()
+    }
+
+    fn sorted(&mut self) -> Vec<u64> {
+        let mut set = vec![0; self.unsorted.len()];
+        if !Self::WORTH.contains(&set.len()) || !self.sort_into(&mut set) {
+            set.copy_from_slice(&self.unsorted);
+            set.sort_unstable();
+        }
+        set.dedup();
+        set
+    }
+
+    fn sort_into(&mut self, sorted: &mut [u64]) -> bool {
+        let bits = sorted.len().ilog2();
+        let bucket = |element: u64| (element >> (u64::BITS - bits)) as usize;
+        self.ends.clear();
+        self.ends.resize(1 << bits, 0);
+        for &element in &self.unsorted {
+            self.ends[bucket(element)] += 1;
+        }
+        let mut end = 0;
+        for count in &mut self.ends {
+            end += *count;
+            *count = end;
+        }
+        for &element in &self.unsorted {
+            let place = &mut self.ends[bucket(element)];
+            *place -= 1;
+            sorted[*place as usize] = element;
+        }
+        let mut moves = Self::MOVES * sorted.len();
+        for at in 1..sorted.len() {
+            let element = sorted[at];
+            let mut place = at;
+            while place > 0 && sorted[place - 1] > element {
+                sorted[place] = sorted[place - 1];
+                place -= 1;
+            }
+            sorted[place] = element;
+            let Some(left) = moves.checked_sub(at - place) else {
+                return false;
+            };
+            moves = left;
+        }
+        true
+    }
 }
 
 /// The n-grams of `tokens`, in order; of fewer than `ngram` tokens the one gram of them all.
@@ -294,6 +391,10 @@ pub fn mix(mut hash: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -305,7 +406,31 @@ mod tests {
                 .map(|window| ngrams(window, ngram, 7).next().expect("there is one"))
                 .collect();
             windows.sort_unstable();
-            assert_eq!(set(ngrams(&tokens, ngram, 7), 50), windows, "n = {ngram}");
+            let mut sorter = Sorter::default();
+            assert_eq!(
+                sorter.set(ngrams(&tokens, ngram, 7)),
+                windows,
+                "n = {ngram}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_is_sorted_and_holds_each_once(
+            size in 0..3000_usize,
+            same in 1..200_u64,
+            low in prop::bool::weighted(0.2),
+        ) {
+            let hash = |at: u64| mix(at % (size as u64 / same + 1)) >> if low { 30 } else { 0 };
+            let elements = (0..size as u64).map(hash);
+            let expected: BTreeSet<u64> = elements.clone().collect();
+            let expected: Vec<u64> = expected.into_iter().collect();
+            let mut sorter = Sorter::default();
+            let mut distinct = sorter.distinct(elements.clone());
+            distinct.sort_unstable();
+            prop_assert_eq!(&distinct, &expected);
+            prop_assert_eq!(sorter.set(elements), expected);
         }
     }
 

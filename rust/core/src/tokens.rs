@@ -14,7 +14,9 @@ use std::ops::Range;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::ascii::Ascii;
 use crate::unicode::{Class, class, fold, reorder};
+use crate::word_hash::{BATCH, hash_words};
 
 /// Stands between the texts of one role. It is no token's hash but by a chance of 1 in 2⁶³.
 pub const SEPARATOR: u64 = 0x9E37_79B9_7F4A_7C14;
@@ -34,6 +36,7 @@ pub const fn is_number(token: u64) -> bool {
 /// Splits texts into tokens; keeps its buffers between calls.
 #[derive(Debug, Default)]
 pub struct Tokenizer {
+    ascii: Ascii,
     run: Vec<char>,
     /// Where each scalar of the run comes from.
     places: Vec<usize>,
@@ -44,41 +47,69 @@ impl Tokenizer {
     /// Append the tokens of a text, given as UTF-8 in which half surrogates may stand as three
     /// bytes.
     pub fn split(&mut self, text: &[u8], tokens: &mut Vec<u64>) {
-        self.each(text, |token, _| tokens.push(token));
+        self.batches(text, |batch, _, _| tokens.extend_from_slice(batch));
     }
 
     /// Call `found` with each token of a text and the bytes that it comes from.
     pub fn each(&mut self, text: &[u8], mut found: impl FnMut(u64, Range<usize>)) {
-        let mut at = 0;
-        while at < text.len() {
-            if is_ascii_word(text[at]) {
-                let length = text[at..].iter().position(|&byte| !is_ascii_word(byte));
-                let end = length.map_or(text.len(), |length| at + length);
-                let goes_on = end < text.len()
-                    && !text[end].is_ascii()
-                    && matches!(
-                        class(scalar(text, end).0),
-                        Class::Word | Class::Digit | Class::Extend
-                    );
-                if !goes_on {
-                    self.bytes.clear();
-                    self.bytes
-                        .extend(text[at..end].iter().map(u8::to_ascii_lowercase));
-                    let is_number = self.bytes.iter().all(u8::is_ascii_digit);
-                    found(token(&self.bytes, is_number), at..end);
-                    at = end;
-                    continue;
-                }
+        self.batches(text, |tokens, starts, lasts| {
+            for ((&token, &start), &last) in tokens.iter().zip(starts).zip(lasts) {
+                found(token, start..last + 1);
             }
-            let (first, length) = scalar(text, at);
-            at = match class(first) {
-                Class::Break | Class::Extend => at + length, // a mark belongs to what it follows
-                Class::Symbol => self.run(text, at, &mut found, |_| false),
-                Class::Unspaced => self.run(text, at, &mut found, |next| next == Class::Unspaced),
-                Class::Word | Class::Digit => self.run(text, at, &mut found, |next| {
-                    matches!(next, Class::Word | Class::Digit)
-                }),
+        });
+    }
+
+    /// Call `found` with tokens of a text in order, and the first and the last bytes that each comes
+    /// from.
+    fn batches(&mut self, text: &[u8], mut found: impl FnMut(&[u64], &[usize], &[usize])) {
+        let mut ascii = std::mem::take(&mut self.ascii);
+        ascii.read(text);
+        let (lower, starts, lasts) = ascii.spans();
+        let mut tokens = [0; BATCH];
+        let mut at = 0;
+        while at < starts.len() {
+            // What is not ASCII may be a token of its own, or belong to the one before it.
+            let is_plain =
+                |at: &usize| lower[starts[*at]].is_ascii() && lower[lasts[*at] + 1].is_ascii();
+            let most = starts.len().min(at + BATCH);
+            let end = if ascii.is_pure() {
+                most
+            } else {
+                (at..most).find(|at| !is_plain(at)).unwrap_or(most)
             };
+            hash_words(lower, &starts[at..end], &lasts[at..end], &mut tokens);
+            found(&tokens[..end - at], &starts[at..end], &lasts[at..end]);
+            at = end;
+            if end < most {
+                let mut one = |token, place: Range<usize>| {
+                    found(&[token], &[place.start], &[place.end - 1]);
+                };
+                let done = self.token_at(text, starts[at], &mut one);
+                at += starts[at..]
+                    .iter()
+                    .take_while(|&&start| start < done)
+                    .count();
+            }
+        }
+        self.ascii = ascii;
+    }
+
+    /// The token that begins at `at`, if one does, with whatever belongs to it; returns where to go
+    /// on. Slow, and right for any text.
+    fn token_at(
+        &mut self,
+        text: &[u8],
+        at: usize,
+        found: &mut impl FnMut(u64, Range<usize>),
+    ) -> usize {
+        let (first, length) = scalar(text, at);
+        match class(first) {
+            Class::Break | Class::Extend => at + length, // a mark belongs to what it follows
+            Class::Symbol => self.run(text, at, found, |_| false),
+            Class::Unspaced => self.run(text, at, found, |next| next == Class::Unspaced),
+            Class::Word | Class::Digit => self.run(text, at, found, |next| {
+                matches!(next, Class::Word | Class::Digit)
+            }),
         }
     }
 
@@ -132,16 +163,12 @@ fn hash(scalars: &[char], is_number: bool, bytes: &mut Vec<u8>) -> u64 {
     for scalar in scalars {
         bytes.extend_from_slice(scalar.encode_utf8(&mut [0; 4]).as_bytes());
     }
-    token(bytes, is_number)
+    marked(xxh3_64(bytes), is_number)
 }
 
 /// A token is the hash of its folded scalars, with one bit for [`is_number`].
-fn token(bytes: &[u8], is_number: bool) -> u64 {
-    xxh3_64(bytes) & !NUMBER | u64::from(is_number)
-}
-
-const fn is_ascii_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
+pub(crate) fn marked(hash: u64, is_number: bool) -> u64 {
+    hash & !NUMBER | u64::from(is_number)
 }
 
 /// The scalar at `at` and its length in bytes. Total: whatever the bytes, it moves on and stays
@@ -170,6 +197,8 @@ pub(crate) fn scalar(text: &[u8], at: usize) -> (char, usize) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn tokens(text: &str) -> Vec<u64> {
@@ -182,7 +211,7 @@ mod tests {
         let is_number = |word: &str| word.chars().all(|c| class(c) == Class::Digit);
         words
             .iter()
-            .map(|word| token(word.as_bytes(), is_number(word)))
+            .map(|word| marked(xxh3_64(word.as_bytes()), is_number(word)))
             .collect()
     }
 
@@ -248,6 +277,34 @@ mod tests {
         let mut found = Vec::new();
         Tokenizer::default().split(b"a\xED\xA0\x80b", &mut found);
         assert_eq!(found, words(&["a", "b"]));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// The fast way and the slow one, which looks at every scalar, say the same.
+        #[test]
+        fn words_are_found_as_if_scalar_by_scalar(
+            pieces in prop::collection::vec(prop_oneof![
+                4 => "[a-zA-Z0-9]{1,9}",
+                1 => "[a-z0-9]{50,140}",
+                3 => " {1,3}|[-+*/=<>^%$|~.,_'\\x00-\\x1f]{1,4}",
+                2 => "[éßÅ\u{301}\u{338}\u{FE0F}😀中今日ガ한٣€≠\u{FFFD}]{1,4}",
+                1 => any::<char>().prop_map(String::from),
+            ], 0..60),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut text = pieces.concat().into_bytes();
+            text.truncate(cut.index(text.len() + 1)); // perhaps in the middle of a scalar
+            let mut tokenizer = Tokenizer::default();
+            let (mut fast, mut slow) = (Vec::new(), Vec::new());
+            tokenizer.each(&text, |token, place| fast.push((token, place)));
+            let mut at = 0;
+            while at < text.len() {
+                at = tokenizer.token_at(&text, at, &mut |token, place| slow.push((token, place)));
+            }
+            prop_assert_eq!(fast, slow);
+        }
     }
 
     #[test]
