@@ -8,6 +8,8 @@
 //! time, or of a slice of one: sorted flat arrays, no hash table of lists. Buckets of one row are
 //! forgotten at once; the others, which stand for rows with candidates, are held together.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
@@ -74,8 +76,45 @@ pub(crate) fn buckets(sorted: &[(u64, u32)]) -> impl Iterator<Item = &[(u64, u32
     of_key.filter(|members| members.len() > 1)
 }
 
-/// Collect one band of the spool, sorted by key, a slice of all keys at a time, so that each takes
-/// at most about `memory` bytes.
+/// Which keys may have been met more than once: all that were, and some others.
+struct Repeats {
+    once: Vec<AtomicU64>,
+    twice: Vec<AtomicU64>,
+}
+
+impl Repeats {
+    /// Bits a key, in each of the two lists: one in eight other keys is taken for a repeated one.
+    const BITS: usize = 8;
+
+    fn new(keys: usize) -> Self {
+        let words = (keys * Self::BITS).div_ceil(u64::BITS as usize);
+        let words = words.next_power_of_two();
+        let zeros = || (0..words).map(|_| AtomicU64::new(0)).collect();
+        let (once, twice) = (zeros(), zeros());
+        Self { once, twice }
+    }
+
+    /// The word and the bit of a key; its lowest bits, since those of a slice begin alike.
+    fn place(&self, key: u64) -> (usize, u64) {
+        let word = key / u64::from(u64::BITS);
+        (word as usize & (self.once.len() - 1), 1 << (key % 64))
+    }
+
+    fn meet(&self, key: u64) {
+        let (word, bit) = self.place(key);
+        if self.once[word].fetch_or(bit, Relaxed) & bit != 0 {
+            self.twice[word].fetch_or(bit, Relaxed);
+        }
+    }
+
+    fn may_repeat(&self, key: u64) -> bool {
+        let (word, bit) = self.place(key);
+        self.twice[word].load(Relaxed) & bit != 0
+    }
+}
+
+/// Collect one band of the spool, a slice of all keys at a time, so that each takes at most about
+/// `memory` bytes: sorted by key, and without most of the keys that are of one entry only.
 pub(crate) fn each_slice(
     spool: &Spool,
     band: usize,
@@ -84,22 +123,25 @@ pub(crate) fn each_slice(
     of_block: impl Fn(usize, Vec<u64>) -> Result<Vec<(u64, u32)>> + Sync,
     mut found: impl FnMut(Vec<(u64, u32)>) -> Result<()>,
 ) -> Result<()> {
-    let slices = (entries * size_of::<(u64, u32)>())
-        .div_ceil(memory)
-        .next_power_of_two();
+    let bytes = size_of::<(u64, u32)>() + 2 * Repeats::BITS / 8;
+    let slices = (entries * bytes).div_ceil(memory).next_power_of_two();
     for slice in 0..slices {
         let is_of_slice =
             |key: u64| slices == 1 || (key >> (64 - slices.trailing_zeros())) as usize == slice;
+        let repeats = Repeats::new(entries.div_ceil(slices));
         let blocks: Vec<Vec<(u64, u32)>> = (0..spool.blocks())
             .into_par_iter()
             .map(|block| {
                 let mut entries = of_block(block, spool.read(block, KEYS + band)?)?;
                 entries.retain(|&(key, _)| is_of_slice(key));
+                entries.iter().for_each(|&(key, _)| repeats.meet(key));
                 Ok(entries)
             })
             .collect::<Result<_>>()?;
-        let mut entries = blocks.concat();
-        drop(blocks);
+        let may_repeat = |&(key, _): &(u64, u32)| repeats.may_repeat(key);
+        let blocks = blocks.into_par_iter();
+        let repeated = blocks.flat_map_iter(|block| block.into_iter().filter(may_repeat));
+        let mut entries: Vec<(u64, u32)> = repeated.collect();
         entries.par_sort_unstable();
         found(entries)?;
     }
@@ -186,7 +228,11 @@ mod tests {
     fn rows_of_one_key_share_a_bucket_however_memory_is_sliced() {
         const BLOCKS: usize = 3;
         let spool = Spool::new(&std::env::temp_dir(), 2).expect("a temporary folder");
-        let key = |band: usize, row: usize| mix((row * 7 % 500 + 1000 * band) as u64);
+        // Every third row has keys of its own.
+        let key = |band: usize, row: usize| match row % 3 {
+            0 => mix((row + 10_000 * (band + 1)) as u64),
+            _ => mix((row * 7 % 500 + 1000 * band) as u64),
+        };
         let rows = |block: usize| block * 1000..(block + 1) * 1000;
         for block in (0..BLOCKS).rev() {
             let mut columns: Vec<Vec<u64>> =

@@ -38,6 +38,9 @@ const MODELS: usize = 1 << 14;
 /// Rows whose left-over tokens are signed at a time.
 const BLOCK: usize = 1024;
 
+/// There are fewer rows than this.
+const NO_RANK: u32 = u32::MAX;
+
 pub(crate) struct Proposer<'a> {
     pub spool: &'a Spool,
     pub is_compared: &'a (dyn Fn(u32) -> bool + Sync),
@@ -66,14 +69,12 @@ impl Proposer<'_> {
         };
         let mut building = Building::default();
         let mut templates = Templates::new(rows);
+        let ranks = self.ranks()?;
         for band in 0..self.spool.bands() {
             let of_block = |block: usize, keys: Vec<u64>| {
                 self.watch.check()?;
-                let groups = keys.into_iter().zip(self.spool.read(block, ROW)?);
-                let is_candidate =
-                    |&(_, row): &(u64, u64)| row & KEY_GROUP != 0 && (self.is_compared)(row as u32);
-                let entry = |(key, row): (u64, u64)| (key, self.walk.rank(row as u32));
-                Ok(groups.filter(is_candidate).map(entry).collect())
+                let entries = keys.into_iter().zip(ranks[block].iter().copied());
+                Ok(entries.filter(|&(_, rank)| rank != NO_RANK).collect())
             };
             each_slice(self.spool, band, rows, self.memory, of_block, |sorted| {
                 let mut big = Vec::new();
@@ -91,6 +92,21 @@ impl Proposer<'_> {
             self.by_left_over(rows, templates, &mut building)?;
         }
         Ok(building.finish(rows, agree))
+    }
+
+    /// The rank of each group of the spool, by block; [`NO_RANK`] for one that proposes nothing.
+    fn ranks(&self) -> Result<Vec<Vec<u32>>> {
+        let rank = |row: u64| {
+            let proposes = row & KEY_GROUP != 0 && (self.is_compared)(row as u32);
+            if proposes {
+                self.walk.rank(row as u32)
+            } else {
+                NO_RANK
+            }
+        };
+        let blocks = (0..self.spool.blocks()).into_par_iter();
+        let read = |block| Ok(self.spool.read(block, ROW)?.into_iter().map(rank).collect());
+        blocks.map(read).collect()
     }
 
     fn by_prefix(&self, rows: usize) -> Result<Buckets> {
