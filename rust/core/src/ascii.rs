@@ -26,6 +26,7 @@ pub struct Ascii {
 struct Bits {
     words: u64,
     symbols: u64,
+    /// First bytes of scalars that are not ASCII.
     not_ascii: u64,
 }
 
@@ -53,13 +54,13 @@ impl Ascii {
     }
 
     /// The text, where A to Z are small, and some bytes that can be read behind it; and the first and
-    /// the last bytes of the spans: words of letters and digits, and, one by one, the other bytes that
-    /// may be a token or part of one.
+    /// the last bytes of the spans: words of letters and digits, and, one by one, symbols and the first
+    /// bytes of scalars that are not ASCII.
     pub fn spans(&self) -> (&[u8], &[usize], &[usize]) {
         (&self.lower, self.starts.known(), self.lasts.known())
     }
 
-    /// Is the text ASCII, all of it?
+    /// Does no scalar begin that is not ASCII?
     pub fn is_pure(&self) -> bool {
         self.is_pure
     }
@@ -145,7 +146,7 @@ const KINDS: [u8; 256] = {
             b'$' | b'%' | b'*' | b'+' | b'-' | b'/' | b'<' | b'=' | b'>' | b'^' | b'|' | b'~' => {
                 SYMBOL
             }
-            0x80.. => NOT_ASCII,
+            0xC0.. => NOT_ASCII,
             _ => 0,
         };
         byte += 1;
@@ -173,8 +174,8 @@ fn classify(block: &[u8; BLOCK], lower: &mut [u8; BLOCK]) -> Bits {
 #[inline]
 fn classify_avx2(block: &[u8; BLOCK], small: &mut [u8; BLOCK]) -> Bits {
     use std::arch::x86_64::{
-        __m256i, _mm256_and_si256, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_min_epu8,
-        _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _mm256_setr_epi8,
+        __m256i, _mm256_and_si256, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_loadu_si256,
+        _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _mm256_setr_epi8,
         _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16, _mm256_storeu_si256,
         _mm256_sub_epi8,
     };
@@ -218,7 +219,9 @@ fn classify_avx2(block: &[u8; BLOCK], small: &mut [u8; BLOCK]) -> Bits {
         );
         all_words |= mask(words) << at;
         symbols |= (mask(no_symbol) ^ 0xFFFF_FFFF) << at;
-        not_ascii |= mask(bytes) << at;
+        // What goes on with a scalar is less than 0xC0, and as a signed number less than -64.
+        let goes_on = _mm256_cmpgt_epi8(_mm256_set1_epi8(-64), bytes);
+        not_ascii |= (mask(bytes) & !mask(goes_on)) << at;
     }
     Bits {
         words: all_words,
@@ -238,9 +241,10 @@ mod tests {
         let (lower, starts, lasts) = found.spans();
         assert_eq!(lower[..text.len()], *text.to_ascii_lowercase());
         assert!(lower.len() >= text.len() + Ascii::MARGIN);
-        assert_eq!(found.is_pure(), text.is_ascii());
+        assert_eq!(found.is_pure(), text.iter().all(|&byte| byte < 0xC0));
         let is_word = |at: usize| text.get(at).is_some_and(u8::is_ascii_alphanumeric);
-        let is_other = |byte: u8| !byte.is_ascii() || class(char::from(byte)) == Class::Symbol;
+        let is_other =
+            |byte: u8| byte >= 0xC0 || byte.is_ascii() && class(char::from(byte)) == Class::Symbol;
         let mut expected = Vec::new();
         for (at, &byte) in text.iter().enumerate() {
             if is_word(at) && !(at > 0 && is_word(at - 1)) {

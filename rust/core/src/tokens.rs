@@ -77,9 +77,11 @@ impl Tokenizer {
             } else {
                 (at..most).find(|at| !is_plain(at)).unwrap_or(most)
             };
-            hash_words(lower, &starts[at..end], &lasts[at..end], &mut tokens);
-            found(&tokens[..end - at], &starts[at..end], &lasts[at..end]);
-            at = end;
+            if at < end {
+                hash_words(lower, &starts[at..end], &lasts[at..end], &mut tokens);
+                found(&tokens[..end - at], &starts[at..end], &lasts[at..end]);
+                at = end;
+            }
             if end < most {
                 let mut one = |token, place: Range<usize>| {
                     found(&[token], &[place.start], &[place.end - 1]);

@@ -3,7 +3,7 @@
 //! Hashing is what remains of splitting a text once its words are found. Most have at most eight
 //! bytes, for which XXH3 is a few operations on one register (Collet, xxHash 0.8: the paths for 1 to 3
 //! and for 4 to 8 bytes, with seed 0). Nobody can guess how long the next word is, so both are computed
-//! of each, without a jump, in as many lanes as the machine has.
+//! of each, without a jump, in as many lanes as the machine has. Longer words are hashed one by one.
 
 #![allow(unsafe_code)] // one call a batch, into the widest instructions that the machine has
 
@@ -18,18 +18,18 @@ const LANES: usize = 8;
 /// Bytes of a short word.
 const SHORT: usize = 8;
 
-/// From the default secret of XXH3.
+/// What words of up to 3, 8 and 16 bytes are mixed with, from the default secret of XXH3.
 const OF_3: u64 = 0x396C_FEB8 ^ 0xBE4B_A423;
+const OF_8: u64 = 0x1CAD_21F7_2C81_017C ^ 0xDB97_9083_E96D_D4DE;
 const OF_16: (u64, u64) = (
     0x1F67_B3B7_A4A4_4072 ^ 0x78E5_C0CC_4EE6_79CB,
     0x2172_FFCC_7DD0_5A82 ^ 0x8E24_43F7_7446_08B8,
 );
-const OF_8: u64 = 0x1CAD_21F7_2C81_017C ^ 0xDB97_9083_E96D_D4DE;
 
 /// Hash up to [`BATCH`] words, and mark those that are numbers.
 ///
-/// `starts` and `lasts` are their first and last bytes; behind the last word there are at least eight
-/// bytes more. What stands in `tokens` behind as many is of no meaning.
+/// `starts` and `lasts` are their first and last bytes; at least eight bytes stand behind each first
+/// one. What is in `tokens` behind as many means nothing.
 #[inline]
 pub(crate) fn hash_words(
     bytes: &[u8],
@@ -182,12 +182,22 @@ mod tests {
                 marked(xxh3_64(word), word.iter().all(u8::is_ascii_digit))
             });
             let expected: Vec<u64> = expected.collect();
-            let mut tokens = [0; BATCH];
-            hash_words(&bytes, &starts, &lasts, &mut tokens);
-            prop_assert_eq!(&tokens[..expected.len()], &expected);
-            let mut tokens = [0; BATCH];
-            hash_words_portable(&bytes, &starts, &lasts, &mut tokens);
-            prop_assert_eq!(&tokens[..expected.len()], &expected);
+            let mut ways: Vec<fn(&[u8], &[usize], &[usize], &mut [u64; BATCH])> =
+                vec![hash_words, |bytes, starts, lasts, tokens| {
+                    hash_words_portable(bytes, starts, lasts, tokens);
+                }];
+            #[cfg(target_arch = "x86_64")]
+            if is_x86_feature_detected!("avx2") {
+                // SAFETY: the machine has the instructions.
+                ways.push(|bytes, starts, lasts, tokens| unsafe {
+                    hash_words_avx2(bytes, starts, lasts, tokens);
+                });
+            }
+            for way in ways {
+                let mut tokens = [0; BATCH];
+                way(&bytes, &starts, &lasts, &mut tokens);
+                prop_assert_eq!(&tokens[..expected.len()], &expected);
+            }
         }
     }
 }
