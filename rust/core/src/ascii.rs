@@ -175,21 +175,19 @@ fn classify(block: &[u8; BLOCK], lower: &mut [u8; BLOCK]) -> Bits {
 fn classify_avx2(block: &[u8; BLOCK], small: &mut [u8; BLOCK]) -> Bits {
     use std::arch::x86_64::{
         __m256i, _mm256_and_si256, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_loadu_si256,
-        _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _mm256_setr_epi8,
-        _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16, _mm256_storeu_si256,
-        _mm256_sub_epi8,
+        _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set_epi64x,
+        _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16,
+        _mm256_storeu_si256, _mm256_sub_epi8,
     };
 
     /// Bit `n` stands for the `n`th of the upper halves 2, 3, 5 and 7.
-    const LOWER_HALF: [i8; 16] = [0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 10, 3, 14, 1];
-    const UPPER_HALF: [i8; 16] = [0, 0, 1, 2, 0, 4, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+    const LOWER_HALF: [u8; 16] = [0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 10, 3, 14, 1];
+    const UPPER_HALF: [u8; 16] = [0, 0, 1, 2, 0, 4, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0];
 
-    let table = |of: [i8; 16]| {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = of;
-        _mm256_setr_epi8(
-            a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, a, b, c, d, e, f, g, h, i, j, k, l, m,
-            n, o, p,
-        )
+    let table = |of: [u8; 16]| {
+        let of = u128::from_le_bytes(of);
+        let (low, high) = ((of as u64).cast_signed(), ((of >> 64) as u64).cast_signed());
+        _mm256_set_epi64x(high, low, high, low)
     };
     let among = |bytes: __m256i, first: u8, count: i8| {
         let from_first = _mm256_sub_epi8(bytes, _mm256_set1_epi8(first.cast_signed()));
@@ -248,7 +246,7 @@ mod tests {
         let mut expected = Vec::new();
         for (at, &byte) in text.iter().enumerate() {
             if is_word(at) && !(at > 0 && is_word(at - 1)) {
-                let end = (at..).find(|&at| !is_word(at));
+                let end = (at..=text.len()).find(|&at| !is_word(at));
                 expected.push((at, end.expect("the text ends") - 1));
             } else if is_other(byte) {
                 expected.push((at, at));

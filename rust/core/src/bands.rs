@@ -134,7 +134,9 @@ pub(crate) fn each_slice(
             .map(|block| {
                 let mut entries = of_block(block, spool.read(block, KEYS + band)?)?;
                 entries.retain(|&(key, _)| is_of_slice(key));
-                entries.iter().for_each(|&(key, _)| repeats.meet(key));
+                for &(key, _) in &entries {
+                    repeats.meet(key);
+                }
                 Ok(entries)
             })
             .collect::<Result<_>>()?;

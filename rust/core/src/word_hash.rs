@@ -162,6 +162,8 @@ mod tests {
 
     use super::*;
 
+    type Way = fn(&[u8], &[usize], &[usize], &mut [u64; BATCH]);
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -182,7 +184,7 @@ mod tests {
                 marked(xxh3_64(word), word.iter().all(u8::is_ascii_digit))
             });
             let expected: Vec<u64> = expected.collect();
-            let mut ways: Vec<fn(&[u8], &[usize], &[usize], &mut [u64; BATCH])> =
+            let mut ways: Vec<Way> =
                 vec![hash_words, |bytes, starts, lasts, tokens| {
                     hash_words_portable(bytes, starts, lasts, tokens);
                 }];
