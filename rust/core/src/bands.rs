@@ -129,7 +129,7 @@ pub(crate) fn each_slice(
         let is_of_slice =
             |key: u64| slices == 1 || (key >> (64 - slices.trailing_zeros())) as usize == slice;
         let repeats = Repeats::new(entries.div_ceil(slices));
-        let blocks: Vec<Vec<(u64, u32)>> = (0..spool.blocks())
+        let mut blocks: Vec<Vec<(u64, u32)>> = (0..spool.blocks())
             .into_par_iter()
             .map(|block| {
                 let mut entries = of_block(block, spool.read(block, KEYS + band)?)?;
@@ -140,10 +140,11 @@ pub(crate) fn each_slice(
                 Ok(entries)
             })
             .collect::<Result<_>>()?;
-        let may_repeat = |&(key, _): &(u64, u32)| repeats.may_repeat(key);
-        let blocks = blocks.into_par_iter();
-        let repeated = blocks.flat_map_iter(|block| block.into_iter().filter(may_repeat));
-        let mut entries: Vec<(u64, u32)> = repeated.collect();
+        blocks
+            .par_iter_mut()
+            .for_each(|block| block.retain(|&(key, _)| repeats.may_repeat(key)));
+        let mut entries = blocks.concat();
+        drop(blocks);
         entries.par_sort_unstable();
         found(entries)?;
     }

@@ -73,8 +73,10 @@ impl Proposer<'_> {
         for band in 0..self.spool.bands() {
             let of_block = |block: usize, keys: Vec<u64>| {
                 self.watch.check()?;
-                let entries = keys.into_iter().zip(ranks[block].iter().copied());
-                Ok(entries.filter(|&(_, rank)| rank != NO_RANK).collect())
+                let mut entries: Vec<(u64, u32)> =
+                    keys.into_iter().zip(ranks[block].iter().copied()).collect();
+                entries.retain(|&(_, rank)| rank != NO_RANK);
+                Ok(entries)
             };
             each_slice(self.spool, band, rows, self.memory, of_block, |sorted| {
                 let mut big = Vec::new();
