@@ -112,7 +112,7 @@ def staged(out: Path, *, force: bool = False, resumes: bool = False) -> Iterator
             _make_parent(whole, out)
             lock = _claim(place, out)
         _recover(whole, old)
-        is_done = (place / _PUBLISHED).exists() and not work.folder.exists()
+        is_done = (place / _PUBLISHED).exists() and _has_become(work.folder, whole)
         work.is_kept = (place / JOURNAL).exists() and not is_done
         _check_free(whole, out, force=force)
         if work.is_kept and not resumes and not force:
@@ -254,6 +254,19 @@ def _recover(whole: Path, old: Path) -> None:
             shutil.rmtree(old)
         else:
             old.rename(whole)
+
+
+def _has_become(folder: Path, whole: Path) -> bool:
+    """Tell whether a folder that was to be published has been.
+
+    A power cut may leave it in both places: no two runs took the same time.
+    """
+    if not folder.exists():
+        return True
+    try:
+        return (folder / FIGURES).read_bytes() == (whole / FIGURES).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _publish(whole: Path, work: Work, old: Path) -> None:
