@@ -1,6 +1,8 @@
 """What a recipe does to rows: each kind of step, in the order of the recipe."""
 
 import json
+import random
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import COMMAND, chat, write_rows
+from curatekit.built_in import Sample, SampleOptions
 from curatekit.curate import curate
 from curatekit.formats import TEXT
 from curatekit.recipe import read
@@ -325,6 +328,27 @@ def test_sample(folder: Path) -> None:
     assert sample(count=2000) == sample(share=1.0)
     other = sample(count=400, seed=1)
     assert 100 < len(whole & other) < 220  # 160 by chance
+
+
+def test_a_sample_is_that_of_the_least_hashes() -> None:
+    """By splitmix64 in plain Python; over more rows than are hashed at a time, in any order."""
+    chance = random.Random(1)
+    rows = chance.sample(range(10**6), 300_000)
+    mask = 2**64 - 1
+
+    def hashed(row: int, seed: int) -> int:
+        golden = 0x9E3779B97F4A7C15
+        mixed = (row + 1) * golden & mask ^ seed * golden & mask
+        mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9 & mask
+        mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB & mask
+        return mixed ^ mixed >> 31
+
+    for seed in (0, 7):
+        ranked = sorted(rows, key=lambda row: hashed(row, seed))
+        for count in (0, 1, 30_000, 299_999, 300_000):
+            step = Sample(SampleOptions(count=count, seed=seed))
+            chosen = step.select({"row": np.array(rows, np.uint64)})
+            assert set(compress(rows, chosen)) == set(ranked[:count])
 
 
 def test_a_sample_is_rounded_down_from_what_is_written(folder: Path) -> None:
