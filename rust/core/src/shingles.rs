@@ -283,6 +283,9 @@ impl Sorter {
     fn distinct(&mut self, elements: impl Iterator<Item = u64>) -> Vec<u64> {
         self.unsorted.clear();
         elements.for_each(|element| self.unsorted.push(element)); // faster than `extend` here
+        if self.unsorted.len() >= Self::WORTH.end {
+            return self.sorted();
+        }
         // An element stands at the place that its highest bits name, or at the first one behind it
         // that was free, where 0 stands.
         let bits = (4 * self.unsorted.len()).max(2).ilog2();

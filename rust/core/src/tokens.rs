@@ -12,6 +12,7 @@
 
 use std::ops::Range;
 
+use memchr::memchr;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::ascii::Ascii;
@@ -23,6 +24,9 @@ pub const SEPARATOR: u64 = 0x9E37_79B9_7F4A_7C14;
 
 /// The bit of a token that is set for numbers, and only for them.
 const NUMBER: u64 = 1;
+
+/// Bytes of a text whose words are listed at a time, if there is a space behind them.
+const PIECE: usize = 1 << 16;
 
 /// Scalars a window, in scripts without spaces.
 const WINDOW: usize = 3;
@@ -47,19 +51,28 @@ impl Tokenizer {
     /// Append the tokens of a text, given as UTF-8 in which half surrogates may stand as three
     /// bytes.
     pub fn split(&mut self, text: &[u8], tokens: &mut Vec<u64>) {
-        self.batches(text, |batch, _, _| tokens.extend_from_slice(batch));
+        for piece in pieces(text, PIECE) {
+            self.batches(&text[piece], |batch, _, _| tokens.extend_from_slice(batch));
+        }
     }
 
     /// Call `found` with each token of a text and the bytes that it comes from.
-    pub fn each(&mut self, text: &[u8], mut found: impl FnMut(u64, Range<usize>)) {
-        self.batches(text, |tokens, starts, lasts| {
-            for ((&token, &start), &last) in tokens.iter().zip(starts).zip(lasts) {
-                found(token, start..last + 1);
-            }
-        });
+    pub fn each(&mut self, text: &[u8], found: impl FnMut(u64, Range<usize>)) {
+        self.each_of(text, PIECE, found);
     }
 
-    /// Call `found` with tokens of a text in order, and the first and the last bytes that each comes
+    fn each_of(&mut self, text: &[u8], size: usize, mut found: impl FnMut(u64, Range<usize>)) {
+        for piece in pieces(text, size) {
+            let base = piece.start;
+            self.batches(&text[piece], |tokens, starts, lasts| {
+                for ((&token, &start), &last) in tokens.iter().zip(starts).zip(lasts) {
+                    found(token, base + start..base + last + 1);
+                }
+            });
+        }
+    }
+
+    /// Call `found` with tokens of a piece in order, and the first and the last bytes that each comes
     /// from.
     fn batches(&mut self, text: &[u8], mut found: impl FnMut(&[u64], &[usize], &[usize])) {
         let mut ascii = std::mem::take(&mut self.ascii);
@@ -158,6 +171,18 @@ impl Tokenizer {
         fold(scalar, &mut self.run);
         self.places.resize(self.run.len(), place);
     }
+}
+
+/// Cut a text into pieces of about a size: behind a space, where no token goes on.
+fn pieces(text: &[u8], size: usize) -> impl Iterator<Item = Range<usize>> {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let least = start + size;
+        let more = text.get(least..).and_then(|rest| memchr(b' ', rest));
+        let piece = start..more.map_or(text.len(), |more| least + more + 1);
+        start = piece.end;
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 fn hash(scalars: &[char], is_number: bool, bytes: &mut Vec<u8>) -> u64 {
@@ -295,12 +320,13 @@ mod tests {
                 1 => any::<char>().prop_map(String::from),
             ], 0..60),
             cut in any::<prop::sample::Index>(),
+            size in prop::sample::select(vec![0, 1, 20, 100, PIECE]),
         ) {
             let mut text = pieces.concat().into_bytes();
             text.truncate(cut.index(text.len() + 1)); // perhaps in the middle of a scalar
             let mut tokenizer = Tokenizer::default();
             let (mut fast, mut slow) = (Vec::new(), Vec::new());
-            tokenizer.each(&text, |token, place| fast.push((token, place)));
+            tokenizer.each_of(&text, size, |token, place| fast.push((token, place)));
             let mut at = 0;
             while at < text.len() {
                 at = tokenizer.token_at(&text, at, &mut |token, place| slow.push((token, place)));
