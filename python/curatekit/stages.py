@@ -346,7 +346,7 @@ class Stage:
         if not self._is_rewritten and not self._made:
             return self._dataset
         self._spool.flush()
-        made = np.frombuffer(self._made, np.uint64).reshape(-1, 3)
+        made = np.array(self._made, np.uint64).reshape(-1, 3)
         first = len(self._dataset)
         dataset = self._dataset.later(self._spool.path, self._spans, made)
         self._fates.add(len(made))
