@@ -259,8 +259,8 @@ def build(copy: Path) -> None:
     shutil.copy(target / "debug" / LIBRARY, copy / "python/curatekit/_native.abi3.so")
 
 
-def passes(copy: Path, tests: str) -> bool:
-    """Run tests in a copy."""
+def failed(copy: Path, tests: str) -> str:
+    """Run tests in a copy, and give what they say if one fails."""
     environment = os.environ | {"PYTHONPATH": str(copy / "python")}
     command = [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider", tests]
     run = subprocess.run(
@@ -268,7 +268,7 @@ def passes(copy: Path, tests: str) -> bool:
     )
     if run.returncode not in (0, 1):
         sys.exit(f"{copy}: the tests do not run\n{run.stdout}{run.stderr}")
-    return run.returncode == 0
+    return run.stdout if run.returncode else ""
 
 
 def is_caught(bug: Bug, copy: Path) -> bool:
@@ -282,7 +282,7 @@ def is_caught(bug: Bug, copy: Path) -> bool:
     try:
         if bug.folder == CORE:
             build(copy)
-        return not passes(copy, TESTS[bug.folder])
+        return bool(failed(copy, TESTS[bug.folder]))
     finally:
         file.write_text(good, encoding="utf-8")
 
@@ -307,8 +307,8 @@ def main() -> None:
                 shutil.copyfile(ROOT / name, copy / name)
         build(copy)
         for tests in sorted({TESTS[bug.folder] for bug in bugs}):
-            if not passes(copy, tests):
-                sys.exit(f"{tests} fails without a bug\nhint: mend that first")
+            if told := failed(copy, tests):
+                sys.exit(f"{told}\n{tests} fails without a bug\nhint: mend that first")
         bugs.sort(key=lambda bug: bug.folder == CORE)  # those build other natives
         for bug in bugs:
             caught = is_caught(bug, copy)
