@@ -31,14 +31,9 @@ if sys.argv[2] == "without":
 curate.curate(read(sys.argv[1]), force=True)
 """
 PEAK = """
-import re, sys, threading, time
-from pathlib import Path
-from curatekit import _native, barriers, curate
+import sys, threading, time
+from curatekit import _native, barriers, curate, gauge
 from curatekit.recipe import read
-
-def private():
-    kibibytes = re.search(r"RssAnon:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]
-    return int(kibibytes) * 1024
 
 def deduplicate(*given):
     global counts
@@ -49,13 +44,13 @@ def deduplicate(*given):
 def watch():
     global most
     while True:
-        now = private()
+        now = gauge._memory().private
         most = max(most, now * counts)
-        time.sleep(0.002)
+        time.sleep(0.002)  # between samples, many of which fall on each column that is made
 
 def resume(run, **given):
     global index
-    index = private()
+    index = gauge._memory().private
     begin(run, **given)
     threading.Thread(target=watch, daemon=True).start()
 

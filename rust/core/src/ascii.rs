@@ -31,8 +31,8 @@ struct Bits {
 }
 
 impl Ascii {
-    /// Bytes that can be read behind a text.
-    const MARGIN: usize = 16;
+    /// Bytes that can be read behind a text: [`crate::word_hash`] takes eight from the first of a word.
+    const MARGIN: usize = 8;
 
     /// Look at another text.
     pub fn read(&mut self, text: &[u8]) {

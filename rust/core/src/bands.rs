@@ -5,7 +5,8 @@
 //! verified, bands are chosen for recall alone.
 //!
 //! Band keys come from the [`Spool`] band by band, so that memory holds the keys of one band at a
-//! time, or of a slice of one: sorted flat arrays, no hash table of lists. Buckets of one row are
+//! time, or of a slice of one: flat arrays, no hash table of lists. Most keys are met once; two lists
+//! of bits tell nearly all of those apart, and only the rest is sorted. Buckets of one row are
 //! forgotten at once; the others, which stand for rows with candidates, are held together.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

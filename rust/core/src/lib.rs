@@ -3,7 +3,8 @@
 //! ```text
 //! inputs ─ source ─ jsonl ──► rows 0..n             maps; lines, arrays, objects
 //!   read    json, parts       every row validated, its text found by format and role
-//!           tokens, shingles  texts as sets of hashed word n-grams (ascii, word_hash: many words at a time)
+//!           ascii, word_hash  words found and hashed, many at a time
+//!           tokens, shingles  texts as sets of hashed word n-grams
 //!           key_role          the role in which rows differ most proposes candidates
 //!           minhash, bands    its signature as band keys, in the spool
 //!   exact                     first row of each content, compared byte for byte

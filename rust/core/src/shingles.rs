@@ -272,7 +272,8 @@ struct Sorter {
 }
 
 impl Sorter {
-    /// Of so many elements at least it is worth it, and at most, for the counts to stay in the cache.
+    /// Numbers of elements of which this is faster than an ordinary sort: few enough for the counts
+    /// to stay in the cache.
     const WORTH: std::ops::Range<usize> = 48..1 << 15;
     /// So many moves an element are worth it, to put those in order that begin with the same bits.
     const MOVES: usize = 4;
@@ -281,8 +282,7 @@ impl Sorter {
     ///
     /// Where hashes crowd, they are sorted.
     fn distinct(&mut self, elements: impl Iterator<Item = u64>) -> Vec<u64> {
-        self.unsorted.clear();
-        elements.for_each(|element| self.unsorted.push(element)); // faster than `extend` here
+        self.take(elements);
         if self.unsorted.len() >= Self::WORTH.end {
             return self.sorted();
         }
@@ -311,9 +311,13 @@ impl Sorter {
 
     /// The elements: sorted, each once.
     fn set(&mut self, elements: impl Iterator<Item = u64>) -> Vec<u64> {
-        self.unsorted.clear();
-        elements.for_each(|element| self.unsorted.push(element));
+        self.take(elements);
         self.sorted()
+    }
+
+    fn take(&mut self, elements: impl Iterator<Item = u64>) {
+        self.unsorted.clear();
+        elements.for_each(|element| self.unsorted.push(element)); // faster than `extend` here
     }
 
     fn sorted(&mut self) -> Vec<u64> {

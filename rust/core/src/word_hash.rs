@@ -184,10 +184,9 @@ mod tests {
                 marked(xxh3_64(word), word.iter().all(u8::is_ascii_digit))
             });
             let expected: Vec<u64> = expected.collect();
-            let mut ways: Vec<Way> =
-                vec![hash_words, |bytes, starts, lasts, tokens| {
-                    hash_words_portable(bytes, starts, lasts, tokens);
-                }];
+            let mut ways: Vec<Way> = vec![hash_words, |bytes, starts, lasts, tokens| {
+                hash_words_portable(bytes, starts, lasts, tokens);
+            }];
             #[cfg(target_arch = "x86_64")]
             if is_x86_feature_detected!("avx2") {
                 // SAFETY: the machine has the instructions.
