@@ -49,8 +49,7 @@ impl<'a> SetCache<'a> {
         }
         drop(held);
         let sets = Arc::new(self.read(row)?);
-        let tokens: usize = sets.groups.iter().map(|group| group.tokens.len()).sum();
-        let bytes = 256 + (sets.size() + tokens) * size_of::<u64>();
+        let bytes = 256 + sets.groups.iter().map(|group| group.bytes()).sum::<usize>();
         let mut held = place.lock().unwrap_or_else(PoisonError::into_inner);
         if held.bytes + bytes > self.bytes_a_shelf {
             *held = Shelf::default();

@@ -20,9 +20,10 @@ use crate::consensus::{Consensus, Place};
 use crate::error::Result;
 use crate::key_role::KeyRoles;
 use crate::minhash::MinHash;
+use crate::ngrams::ngrams;
 use crate::prefix;
 use crate::priority::Walk;
-use crate::shingles::{Group, RowSets, mix, ngrams};
+use crate::shingles::{Group, RowSets, mix};
 use crate::spool::{KEY_GROUP, KEYS, ROW, Spool};
 use crate::watch::Watch;
 

@@ -13,7 +13,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use hashbrown::HashMap;
 
 use crate::hunks::{Hunk, common_start, hunks};
-use crate::shingles::{Group, ngrams};
+use crate::ngrams::ngrams;
+use crate::shingles::Group;
 use crate::tokens::is_number;
 use crate::verify::Overlap;
 

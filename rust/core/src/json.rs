@@ -4,10 +4,11 @@
 //! What it returns is a [`Value`], whose methods trust the bytes.
 //!
 //! Bytes are looked at twice: for their encoding, and for their structure. Inside strings the second look
-//! goes from mark to mark ([`marks`]), which are found for many bytes at a time.
+//! goes from mark to mark ([`crate::blocks`]), which are found for many bytes at a time.
 
 use std::fmt::Write as _;
 
+use crate::blocks::{BLOCK, marks};
 use crate::error::Problem;
 use crate::tape::{Record, Tape, Unrecorded};
 use crate::value::Value;
@@ -97,21 +98,8 @@ pub(crate) fn quoted(text: &str) -> String {
     json
 }
 
-/// Bytes whose marks stand in one word.
-const BLOCK: usize = u64::BITS as usize;
 /// Blocks whose marks are found at a time.
 const WINDOW: usize = 16;
-
-/// The place of each byte of a block among its eight neighbours.
-const BITS: [u8; BLOCK] = {
-    let mut bits = [0; BLOCK];
-    let mut at = 0;
-    while at < BLOCK {
-        bits[at] = 1 << (at % 8);
-        at += 1;
-    }
-    bits
-};
 
 /// The marks of the first blocks of these bytes, as far as there are any.
 #[inline(never)] // by themselves its loops become vector instructions
@@ -126,23 +114,6 @@ fn find_marks(bytes: &[u8], found: &mut [u64; WINDOW]) {
         filled[..rest.len()].copy_from_slice(rest);
         *marked = marks(&filled);
     }
-}
-
-/// A bit for each byte that does not mean itself in a string: quote, backslash, control character.
-#[inline]
-fn marks(block: &[u8; BLOCK]) -> u64 {
-    let mut flags = [0; BLOCK];
-    for ((flag, &byte), &bit) in flags.iter_mut().zip(block).zip(&BITS) {
-        let is_mark = byte < 0x20 || byte == b'"' || byte == b'\\';
-        *flag = if is_mark { bit } else { 0 };
-    }
-    let mut marks = 0;
-    for eight in flags.chunks_exact(8).rev() {
-        let eight = u64::from_le_bytes(eight.try_into().expect("chunks are eight bytes"));
-        // No two flags share a bit: the highest byte of the product is all of them.
-        marks = marks << 8 | eight.wrapping_mul(u64::MAX / 255) >> 56;
-    }
-    marks
 }
 
 /// What was found wrong is kept in the scan.
@@ -362,17 +333,5 @@ mod tests {
         assert!(check(&nested(MAX_DEPTH)).is_ok());
         assert_eq!(check(&nested(MAX_DEPTH + 1)), Err(Problem::TooDeep));
         assert_eq!(check(&vec![b'['; 10_000]), Err(Problem::TooDeep));
-    }
-
-    #[test]
-    fn every_byte_that_needs_an_escape_is_marked() {
-        for byte in 0..=u8::MAX {
-            for at in 0..BLOCK {
-                let mut block = [b'a'; BLOCK];
-                block[at] = byte;
-                let is_mark = byte < 0x20 || matches!(byte, b'"' | b'\\');
-                assert_eq!(marks(&block), u64::from(is_mark) << at, "{byte} at {at}");
-            }
-        }
     }
 }

@@ -17,7 +17,7 @@ use crate::consensus::{Consensus, Difference, difference};
 use crate::error::Result;
 use crate::families::{Families, Finder, Membership, of_role};
 use crate::shingles::RowSets;
-use crate::verify::{Overlap, by_group, near_duplicate};
+use crate::verify::{Overlap, at_most, by_group, exactly, near_duplicate};
 
 /// What keeps a pair apart that another rule, or a lower threshold, would call duplicates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -151,7 +151,7 @@ impl Judge<'_> {
                     Difference::Numbers => Rule::Numbers,
                     Difference::Content => Rule::Content,
                 };
-                let overlap = Overlap::of(&group.shingles, &other.shingles);
+                let overlap = exactly(group, other);
                 return Ok(Verdict::Apart(Apart {
                     rule,
                     group: at as u16,
@@ -168,9 +168,23 @@ impl Judge<'_> {
 
     /// Of a pair that is not alike in every group: is it worth telling?
     fn almost(&self, row: &RowSets, earlier: &RowSets) -> Verdict {
-        let Some(overlaps) = by_group(row, earlier) else {
+        let telling = |overlap| self.telling(&by_group(row, earlier, overlap)?);
+        // If even what is no less would not do, nothing needs counting.
+        let found = telling(at_most).and_then(|_| telling(exactly));
+        let Some((rule, group, overlap)) = found else {
             return Verdict::Different;
         };
+        Verdict::Apart(Apart {
+            rule,
+            group: group as u16,
+            overlap,
+            family: None,
+        })
+    }
+
+    /// The rule that keeps rows apart which overlap in this way, group by group, and the least similar
+    /// group; None if a lower threshold would keep them apart too.
+    fn telling(&self, overlaps: &[Overlap]) -> Option<(Rule, usize, Overlap)> {
         let least = overlaps.iter().enumerate().reduce(|least, next| {
             if next.1.is_less_than(*least.1) {
                 next
@@ -178,9 +192,7 @@ impl Judge<'_> {
                 least
             }
         });
-        let Some((group, &overlap)) = least else {
-            return Verdict::Different;
-        };
+        let (group, &overlap) = least?;
         let sum = |of: fn(&Overlap) -> u32| overlaps.iter().map(of).fold(0, u32::saturating_add);
         let whole = Overlap {
             shared: sum(|overlap| overlap.shared),
@@ -191,14 +203,9 @@ impl Judge<'_> {
         } else if whole.reaches(self.threshold_millis) {
             Rule::Roles
         } else {
-            return Verdict::Different;
+            return None;
         };
-        Verdict::Apart(Apart {
-            rule,
-            group: group as u16,
-            overlap,
-            family: None,
-        })
+        Some((rule, group, overlap))
     }
 
     /// The consensus of a family.

@@ -2,14 +2,16 @@
 //!
 //! ```text
 //! inputs ─ source ─ jsonl ──► rows 0..n             maps; lines, arrays, objects
-//!   read    json, parts       every row validated, its text found by format and role
+//!   read    json, unescape    every row validated, its text found by format and role
 //!           ascii, word_hash  words found and hashed, many at a time
-//!           tokens, shingles  texts as sets of hashed word n-grams
+//!           tokens, ngrams    words and hashed runs of words
+//!           shingles, sorter  texts as sets of these
 //!           key_role          the role in which rows differ most proposes candidates
 //!           minhash, bands    its signature as band keys, in the spool
 //!   exact                     first row of each content, compared byte for byte
 //!   near    candidates        pairs that may be alike: buckets of bands, or of rare shingles (prefix)
-//!           verify, judge     exact similarities, in integers; which differences are content
+//!           sketch, verify    exact similarities, in integers
+//!           judge             which differences are content
 //!           families, search  texts that hang together
 //!           consensus, hunks  what they have in common: slots and edits
 //!           cluster           keep-first, in order of priority
@@ -25,6 +27,7 @@
 mod agreement;
 mod ascii;
 mod bands;
+mod blocks;
 mod cache;
 mod candidates;
 mod cluster;
@@ -49,6 +52,7 @@ mod later;
 mod lives;
 mod minhash;
 mod near;
+mod ngrams;
 #[cfg(test)]
 mod oracle;
 mod output;
@@ -60,6 +64,8 @@ mod records;
 mod rest;
 mod search;
 mod shingles;
+mod sketch;
+mod sorter;
 mod source;
 mod spool;
 mod stats;
@@ -67,6 +73,7 @@ mod tally;
 mod tape;
 mod template;
 mod tokens;
+mod unescape;
 mod unicode;
 mod value;
 mod verify;

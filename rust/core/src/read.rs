@@ -25,6 +25,9 @@ use crate::watch::Watch;
 /// Rows that one thread reads at a time.
 pub(crate) const BLOCK: usize = 1024;
 
+/// Bytes of a text that is hashed by itself, and not copied to be hashed with all of its row.
+const COPIED: usize = 256;
+
 /// What the pass knows of each row.
 pub(crate) struct Columns {
     /// Of the compared parts.
@@ -184,7 +187,13 @@ impl Reader<'_> {
             content.extend_from_slice(part.role.as_bytes());
             content.push(u8::from(part.opaque));
             content.extend_from_slice(&(part.text.len() as u64).to_le_bytes());
-            content.extend_from_slice(&part.text);
+            if part.text.len() < COPIED {
+                content.extend_from_slice(&part.text);
+            } else {
+                for half in self.secret.hash(&part.text) {
+                    content.extend_from_slice(&half.to_le_bytes());
+                }
+            }
         }
         self.secret.hash(content)
     }

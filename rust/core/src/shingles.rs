@@ -1,9 +1,8 @@
 //! Shingles: what a row says, as sets of hashed word n-grams, one set a group of parts.
 //!
 //! Parts are grouped by role (`each-role`) or all together (`whole`). A group's shingles are salted
-//! with its role, so that the union over the groups is a set too. An n-gram hash is a rolling
-//! polynomial over token hashes, finished by a full mix: a bare product would bias the affine
-//! functions of [`crate::minhash`].
+//! with its role, so that the union over the groups is a set too. A shingle is fully mixed
+//! ([`crate::ngrams`]): a bare product would bias the affine functions of [`crate::minhash`].
 //!
 //! What a reader would get wrong: a group with text but without a token (an answer of one emoji) is
 //! no empty set, which would be like every other; it has one shingle, its raw texts.
@@ -14,7 +13,10 @@ use hashbrown::HashMap;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::json::is_space;
+use crate::ngrams;
 use crate::parts::{Part, Parts};
+use crate::sketch::Sketch;
+use crate::sorter::Sorter;
 use crate::tokens::{SEPARATOR, Tokenizer};
 
 /// What must be alike for two rows to be near-duplicates.
@@ -48,6 +50,8 @@ pub struct Group {
     pub role: Option<Arc<str>>,
     /// Each once, never empty; sorted, if that was asked for.
     pub shingles: Vec<u64>,
+    /// Of the shingles, if they are sorted.
+    pub(crate) sketch: Sketch,
     /// Hash of the tokens; 0 for a text without.
     pub text: u64,
     /// The tokens, where they were asked for.
@@ -59,6 +63,11 @@ pub struct Group {
 }
 
 impl Group {
+    /// Bytes of what is listed in it.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&*self.shingles) + size_of_val(&*self.tokens) + self.sketch.bytes()
+    }
+
     /// Are the tokens the same?
     #[must_use]
     pub fn is_same_text(&self, other: &Self) -> bool {
@@ -157,11 +166,11 @@ impl Shingler {
         }
         let has_tokens = self.tokens.len() > separators;
         let shingles = if has_tokens {
-            let shingles = ngrams(&self.tokens, shingling.ngram, salt);
+            ngrams::list(&self.tokens, shingling.ngram, salt, &mut self.sorter.list);
             if shingling.sorted {
-                self.sorter.set(shingles)
+                self.sorter.set()
             } else {
-                self.sorter.distinct(shingles)
+                self.sorter.distinct()
             }
         } else if texts
             .clone()
@@ -174,8 +183,17 @@ impl Shingler {
         let keeps_tokens = has_tokens && shingling.tokens;
         let group = Arc::new(Group {
             role: role.cloned(),
+            sketch: if shingling.sorted {
+                Sketch::of(&shingles)
+            } else {
+                Sketch::default()
+            },
             shingles,
-            text: if has_tokens { all(&self.tokens) } else { 0 },
+            text: if has_tokens {
+                ngrams::all(&self.tokens)
+            } else {
+                0
+            },
             tokens: if keeps_tokens {
                 self.tokens.clone()
             } else {
@@ -225,7 +243,7 @@ impl Memory {
         }
         let texts: Texts = texts.map(Box::from).collect();
         let length: usize = texts.iter().map(|text| text.len()).sum();
-        let bytes = 256 + length + 8 * (group.shingles.len() + group.tokens.len());
+        let bytes = 256 + length + group.bytes();
         if self.bytes + bytes > Self::ROOM {
             *self = Self::default();
         } else {
@@ -248,145 +266,6 @@ fn class(parts: &Parts, sets: &RowSets) -> u64 {
     })
 }
 
-const BASE: u64 = 0xD6E8_FEB8_6659_FD93;
-
-fn roll(hash: u64, token: u64) -> u64 {
-    hash.wrapping_mul(BASE).wrapping_add(token)
-}
-
-/// Hash of a whole list of tokens.
-fn all(tokens: &[u64]) -> u64 {
-    let length = tokens.len() as u64;
-    mix(tokens.iter().copied().fold(length, roll))
-}
-
-/// Makes sets of hashes; keeps its buffers between calls.
-///
-/// Hashes are spread evenly, so their highest bits tell nearly where each will stand. Where they do
-/// not, as nobody but an attacker would have it, an ordinary sort does it all.
-#[derive(Debug, Default)]
-struct Sorter {
-    unsorted: Vec<u64>,
-    ends: Vec<u32>,
-    table: Vec<u64>,
-}
-
-impl Sorter {
-    /// Numbers of elements of which this is faster than an ordinary sort: few enough for the counts
-    /// to stay in the cache.
-    const WORTH: std::ops::Range<usize> = 48..1 << 15;
-    /// So many moves an element are worth it, to put those in order that begin with the same bits.
-    const MOVES: usize = 4;
-
-    /// The elements: each once, in the order in which they come first, if nothing speaks against it.
-    ///
-    /// Where hashes crowd, they are sorted.
-    fn distinct(&mut self, elements: impl Iterator<Item = u64>) -> Vec<u64> {
-        self.take(elements);
-        if self.unsorted.len() >= Self::WORTH.end {
-            return self.sorted();
-        }
-        // An element stands at the place that its highest bits name, or at the first one behind it
-        // that was free, where 0 stands.
-        let bits = (4 * self.unsorted.len()).max(2).ilog2();
-        self.table.clear();
-        self.table.resize(1 << bits, 0);
-        let mut distinct = Vec::with_capacity(self.unsorted.len());
-        let mut moves = Self::MOVES * self.unsorted.len();
-        let table = &mut self.table[..];
-        let all_stand = self.unsorted.iter().all(|&element| {
-            let mut place = (element >> (u64::BITS - bits)) as usize;
-            while table[place] != element && table[place] != 0 && moves > 0 {
-                place = (place + 1) & (table.len() - 1);
-                moves -= 1;
-            }
-            if table[place] == 0 {
-                table[place] = element;
-                distinct.push(element);
-            }
-            element != 0 && moves > 0
-        });
-        if all_stand { distinct } else { self.sorted() }
-    }
-
-    /// The elements: sorted, each once.
-    fn set(&mut self, elements: impl Iterator<Item = u64>) -> Vec<u64> {
-        self.take(elements);
-        self.sorted()
-    }
-
-    fn take(&mut self, elements: impl Iterator<Item = u64>) {
-        self.unsorted.clear();
-        elements.for_each(|element| self.unsorted.push(element)); // faster than `extend` here
-    }
-
-    fn sorted(&mut self) -> Vec<u64> {
-        let mut set = vec![0; self.unsorted.len()];
-        if !Self::WORTH.contains(&set.len()) || !self.sort_into(&mut set) {
-            set.copy_from_slice(&self.unsorted);
-            set.sort_unstable();
-        }
-        set.dedup();
-        set
-    }
-
-    fn sort_into(&mut self, sorted: &mut [u64]) -> bool {
-        let bits = sorted.len().ilog2();
-        let bucket = |element: u64| (element >> (u64::BITS - bits)) as usize;
-        self.ends.clear();
-        self.ends.resize(1 << bits, 0);
-        for &element in &self.unsorted {
-            self.ends[bucket(element)] += 1;
-        }
-        let mut end = 0;
-        for count in &mut self.ends {
-            end += *count;
-            *count = end;
-        }
-        for &element in &self.unsorted {
-            let place = &mut self.ends[bucket(element)];
-            *place -= 1;
-            sorted[*place as usize] = element;
-        }
-        let mut moves = Self::MOVES * sorted.len();
-        for at in 1..sorted.len() {
-            let element = sorted[at];
-            let mut place = at;
-            while place > 0 && sorted[place - 1] > element {
-                sorted[place] = sorted[place - 1];
-                place -= 1;
-            }
-            sorted[place] = element;
-            let Some(left) = moves.checked_sub(at - place) else {
-                return false;
-            };
-            moves = left;
-        }
-        true
-    }
-}
-
-/// The n-grams of `tokens`, in order; of fewer than `ngram` tokens the one gram of them all.
-pub(crate) fn ngrams(tokens: &[u64], ngram: usize, salt: u64) -> impl Iterator<Item = u64> {
-    let leading = BASE.wrapping_pow(ngram as u32);
-    let (head, rest) = tokens.split_at(ngram.min(tokens.len()));
-    let first = if head.len() < ngram {
-        all(tokens)
-    } else {
-        head.iter().copied().fold(0, roll)
-    };
-    let rolled = tokens
-        .iter()
-        .zip(rest)
-        .scan(first, move |hash, (&leaves, &enters)| {
-            *hash = roll(*hash, enters).wrapping_sub(leaves.wrapping_mul(leading));
-            Some(*hash)
-        });
-    std::iter::once(first)
-        .chain(rolled)
-        .map(move |hash| mix(hash ^ salt))
-}
-
 /// A bijection of 64 bits in which every bit of the input moves every bit of the output (Stafford's
 /// variant 13).
 #[must_use]
@@ -394,57 +273,4 @@ pub fn mix(mut hash: u64) -> u64 {
     hash = (hash ^ (hash >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     hash = (hash ^ (hash >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     hash ^ (hash >> 31)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn a_rolled_hash_is_that_of_the_window() {
-        let tokens: Vec<u64> = (0..50).map(|token| mix(token + 1)).collect();
-        for ngram in 1..8 {
-            let mut windows: Vec<u64> = tokens
-                .windows(ngram)
-                .map(|window| ngrams(window, ngram, 7).next().expect("there is one"))
-                .collect();
-            windows.sort_unstable();
-            let mut sorter = Sorter::default();
-            assert_eq!(
-                sorter.set(ngrams(&tokens, ngram, 7)),
-                windows,
-                "n = {ngram}"
-            );
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_set_is_sorted_and_holds_each_once(
-            size in 0..3000_usize,
-            same in 1..200_u64,
-            low in prop::bool::weighted(0.2),
-        ) {
-            let hash = |at: u64| mix(at % (size as u64 / same + 1)) >> if low { 30 } else { 0 };
-            let elements = (0..size as u64).map(hash);
-            let expected: BTreeSet<u64> = elements.clone().collect();
-            let expected: Vec<u64> = expected.into_iter().collect();
-            let mut sorter = Sorter::default();
-            let mut distinct = sorter.distinct(elements.clone());
-            distinct.sort_unstable();
-            prop_assert_eq!(&distinct, &expected);
-            prop_assert_eq!(sorter.set(elements), expected);
-        }
-    }
-
-    #[test]
-    fn short_texts_differ_from_the_start_of_longer_ones() {
-        let all = |tokens: &[u64]| -> Vec<u64> { ngrams(tokens, 3, 0).collect() };
-        assert_ne!(all(&[1]), all(&[1, 0]));
-        assert_ne!(all(&[1, 2]), all(&[0, 1, 2]));
-    }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::consensus::Consensus;
-use crate::shingles::ngrams;
+use crate::ngrams::ngrams;
 use crate::tokens::{SEPARATOR, Tokenizer};
 
 /// Stands for what differs from text to text.

@@ -1,6 +1,7 @@
 //! Verification: the exact similarity of two rows, which alone decides.
 //!
-//! Integers throughout: `shared * 1000 >= threshold_millis * united`.
+//! Integers throughout: `shared * 1000 >= threshold_millis * united`. Where a sketch shows that a pair
+//! cannot reach it ([`crate::sketch`]), the sets are not looked at.
 
 use std::sync::Arc;
 
@@ -69,9 +70,28 @@ fn overlap(group: &Group, other: &Group, threshold_millis: u32) -> Option<Overla
     if group.is_same_text(other) {
         return Some(Overlap::new(left, right, left));
     }
+    if !at_most(group, other).reaches(threshold_millis) {
+        return None;
+    }
     let needed = least_shared(left, right, threshold_millis);
     let shared = count_shared(&group.shingles, &other.shingles, needed)?;
     Some(Overlap::new(left, right, shared))
+}
+
+/// No less than the overlap of two groups.
+pub(crate) fn at_most(group: &Group, other: &Group) -> Overlap {
+    let (left, right) = (group.shingles.len(), other.shingles.len());
+    let (of_left, of_right) = group.sketch.missing(&other.sketch);
+    Overlap::new(left, right, (left - of_left).min(right - of_right))
+}
+
+/// The overlap of two groups.
+pub(crate) fn exactly(group: &Group, other: &Group) -> Overlap {
+    if group.is_same_text(other) {
+        let size = group.shingles.len();
+        return Overlap::new(size, size, size);
+    }
+    Overlap::of(&group.shingles, &other.shingles)
 }
 
 /// Do two groups of one role reach the threshold?
@@ -82,15 +102,18 @@ pub fn are_alike(group: &Group, other: &Group, threshold_millis: u32) -> bool {
         && overlap(group, other, threshold_millis).is_some()
 }
 
-/// The overlap in each group of `earlier`; None if the rows can never be alike.
-#[must_use]
-pub fn by_group(row: &RowSets, earlier: &RowSets) -> Option<Vec<Overlap>> {
+/// The overlap in each group of `earlier`, by a way to find it; None if the rows can never be alike.
+pub(crate) fn by_group(
+    row: &RowSets,
+    earlier: &RowSets,
+    overlap: fn(&Group, &Group) -> Overlap,
+) -> Option<Vec<Overlap>> {
     if row.class != earlier.class || row.groups.len() != earlier.groups.len() {
         return None;
     }
     let of_group = |group: &Arc<Group>| {
         let other = row.groups.iter().find(|other| other.role == group.role)?;
-        overlap(group, other, 0)
+        Some(overlap(group, other))
     };
     earlier.groups.iter().map(of_group).collect()
 }

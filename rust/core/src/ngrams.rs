@@ -1,0 +1,139 @@
+//! N-grams of tokens, as hashes.
+//!
+//! The hash of an n-gram is a polynomial over its tokens, finished by a full mix. Over a text it is
+//! rolled from each n-gram to the next, or, where a machine multiplies eight numbers in one step,
+//! computed anew for many at a time: the same, and faster, for nothing waits for what comes before.
+
+#![allow(unsafe_code)] // one call a text, into instructions that the machine has
+
+use crate::shingles::mix;
+
+const BASE: u64 = 0xD6E8_FEB8_6659_FD93;
+
+/// N-grams that are hashed in one step.
+const LANES: usize = 16;
+
+fn roll(hash: u64, token: u64) -> u64 {
+    hash.wrapping_mul(BASE).wrapping_add(token)
+}
+
+/// Hash of a whole list of tokens.
+pub(crate) fn all(tokens: &[u64]) -> u64 {
+    const FOUR: u64 = BASE.wrapping_pow(4);
+    // Every fourth token by itself, since each step waits for the one before it.
+    let (first, fours) = tokens.as_rchunks::<4>();
+    let first = first.iter().copied().fold(tokens.len() as u64, roll);
+    let mut hashes = [0, 0, 0, first];
+    for four in fours {
+        for (hash, &token) in hashes.iter_mut().zip(four) {
+            *hash = hash.wrapping_mul(FOUR).wrapping_add(token);
+        }
+    }
+    mix(hashes.into_iter().fold(0, roll))
+}
+
+/// The n-grams of `tokens`, in order; of fewer than `ngram` tokens the one gram of them all.
+pub(crate) fn ngrams(tokens: &[u64], ngram: usize, salt: u64) -> impl Iterator<Item = u64> {
+    let leading = BASE.wrapping_pow(ngram as u32);
+    let (head, rest) = tokens.split_at(ngram.min(tokens.len()));
+    let first = if head.len() < ngram {
+        all(tokens)
+    } else {
+        head.iter().copied().fold(0, roll)
+    };
+    let rolled = tokens
+        .iter()
+        .zip(rest)
+        .scan(first, move |hash, (&leaves, &enters)| {
+            *hash = roll(*hash, enters).wrapping_sub(leaves.wrapping_mul(leading));
+            Some(*hash)
+        });
+    std::iter::once(first)
+        .chain(rolled)
+        .map(move |hash| mix(hash ^ salt))
+}
+
+/// The same, into a list, in place of what is there.
+pub(crate) fn list(tokens: &[u64], ngram: usize, salt: u64, grams: &mut Vec<u64>) {
+    grams.clear();
+    #[cfg(target_arch = "x86_64")]
+    if tokens.len() >= LANES + ngram && is_x86_feature_detected!("avx512dq") {
+        // SAFETY: the machine has the instructions.
+        unsafe { list_avx512(tokens, ngram, salt, grams) };
+        return;
+    }
+    ngrams(tokens, ngram, salt).for_each(|gram| grams.push(gram)); // faster than `extend` here
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq")]
+fn list_avx512(tokens: &[u64], ngram: usize, salt: u64, grams: &mut Vec<u64>) {
+    in_lanes(tokens, ngram, salt, grams);
+}
+
+/// The n-grams of enough tokens for all lanes.
+#[inline(always)]
+#[allow(clippy::inline_always)] // compiled once for each instruction set that calls it
+fn in_lanes(tokens: &[u64], ngram: usize, salt: u64, grams: &mut Vec<u64>) {
+    let count = tokens.len() + 1 - ngram;
+    grams.resize(count, 0);
+    let mut at = 0;
+    while at < count {
+        // The last step takes in some that are known already.
+        let start = at.min(count - LANES);
+        let grams = grams[start..].first_chunk_mut::<LANES>().expect("there");
+        *grams = [0; LANES];
+        for next in start..start + ngram {
+            let tokens = tokens[next..].first_chunk::<LANES>().expect("as many more");
+            for (gram, &token) in grams.iter_mut().zip(tokens) {
+                *gram = roll(*gram, token);
+            }
+        }
+        for gram in grams {
+            *gram = mix(*gram ^ salt);
+        }
+        at += LANES;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_way_to_a_hash_gives_the_same(
+            tokens in prop::collection::vec(any::<u64>(), 0..200),
+            ngram in 1..20_usize,
+            salt: u64,
+        ) {
+            let whole = |tokens: &[u64]| mix(tokens.iter().copied().fold(tokens.len() as u64, roll));
+            let one = |window: &[u64]| mix(window.iter().copied().fold(0, roll) ^ salt);
+            prop_assert_eq!(all(&tokens), whole(&tokens));
+            let expected: Vec<u64> = if tokens.len() < ngram {
+                vec![mix(whole(&tokens) ^ salt)]
+            } else {
+                tokens.windows(ngram).map(one).collect()
+            };
+            let rolled: Vec<u64> = ngrams(&tokens, ngram, salt).collect();
+            prop_assert_eq!(&rolled, &expected);
+            let mut grams = vec![7];
+            list(&tokens, ngram, salt, &mut grams);
+            prop_assert_eq!(&grams, &expected);
+            if tokens.len() >= LANES + ngram {
+                grams.clear();
+                in_lanes(&tokens, ngram, salt, &mut grams);
+                prop_assert_eq!(&grams, &expected);
+            }
+        }
+    }
+
+    #[test]
+    fn short_texts_differ_from_the_start_of_longer_ones() {
+        let all = |tokens: &[u64]| -> Vec<u64> { ngrams(tokens, 3, 0).collect() };
+        assert_ne!(all(&[1]), all(&[1, 0]));
+        assert_ne!(all(&[1, 2]), all(&[0, 1, 2]));
+    }
+}

@@ -1,0 +1,87 @@
+//! Sketches of sets: a few bits an element, which tell of most pairs that they cannot be alike.
+//!
+//! Bands propose many pairs that are somewhat alike, and to count what two sets share takes a walk
+//! along both. A bit that one sketch has and the other lacks stands for at least one element that the
+//! other set lacks. So a sketch bounds what is shared from above, and never decides alone.
+
+/// A bit for the elements that fall on it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sketch(Box<[u64]>);
+
+impl Sketch {
+    /// Elements a word, at most: 4 to 8 bits each.
+    const ELEMENTS: usize = 16;
+
+    /// The sketch of a set of hashes.
+    pub(crate) fn of(elements: &[u64]) -> Self {
+        let words = elements.len().div_ceil(Self::ELEMENTS).next_power_of_two();
+        let mut bits = vec![0; words].into_boxed_slice();
+        for &element in elements {
+            bits[(element >> 32) as usize & (words - 1)] |= 1 << (element & 63);
+        }
+        Self(bits)
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&*self.0)
+    }
+
+    /// At least so many elements of either set are not in the other one.
+    pub(crate) fn missing(&self, other: &Self) -> (usize, usize) {
+        // A longer sketch folds into a shorter one: a word falls on that of its lowest bits.
+        let (long, short) = if self.0.len() < other.0.len() {
+            (&other.0, &self.0)
+        } else {
+            (&self.0, &other.0)
+        };
+        let (mut of_long, mut of_short) = (0_u32, 0_u32);
+        for (at, &short) in short.iter().enumerate() {
+            let folded = long
+                .iter()
+                .skip(at)
+                .step_by(self.0.len().min(other.0.len()));
+            let long = folded.fold(0, |all, word| all | word);
+            of_long = of_long.wrapping_add((long & !short).count_ones());
+            of_short = of_short.wrapping_add((short & !long).count_ones());
+        }
+        let (of_long, of_short) = (of_long as usize, of_short as usize);
+        if self.0.len() < other.0.len() {
+            (of_short, of_long)
+        } else {
+            (of_long, of_short)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::shingles::mix;
+
+    proptest! {
+        #[test]
+        fn no_more_is_missing_than_is(
+            left in prop::collection::btree_set(0_u64..600, 0..300),
+            right in prop::collection::btree_set(0_u64..600, 0..300),
+        ) {
+            let hashes = |set: &BTreeSet<u64>| -> Vec<u64> { set.iter().copied().map(mix).collect() };
+            let (one, other) = (Sketch::of(&hashes(&left)), Sketch::of(&hashes(&right)));
+            let (of_left, of_right) = one.missing(&other);
+            prop_assert!(of_left <= left.difference(&right).count());
+            prop_assert!(of_right <= right.difference(&left).count());
+            prop_assert_eq!(other.missing(&one), (of_right, of_left));
+        }
+    }
+
+    #[test]
+    fn most_of_what_is_missing_is_seen() {
+        let left: Vec<u64> = (0..300).map(mix).collect();
+        let right: Vec<u64> = (60..360).map(mix).collect();
+        let (of_left, of_right) = Sketch::of(&left).missing(&Sketch::of(&right));
+        assert!(of_left > 45 && of_right > 45, "{of_left} {of_right}");
+    }
+}

@@ -1,0 +1,159 @@
+//! Sets of hashes, made out of lists.
+//!
+//! Hashes are spread evenly, so their bits tell nearly where each will stand, and which may be met
+//! twice. Where they are not, as nobody but an attacker would have it, an ordinary sort does it all.
+
+/// Makes sets of hashes; keeps its buffers between calls.
+#[derive(Debug, Default)]
+pub(crate) struct Sorter {
+    /// What a set is made of.
+    pub list: Vec<u64>,
+    once: Vec<u64>,
+    twice: Vec<u64>,
+    again: Vec<u64>,
+    ends: Vec<u32>,
+}
+
+impl Sorter {
+    /// Numbers of elements of which this is faster than an ordinary sort: few enough for the counts
+    /// to stay in the cache.
+    const WORTH: std::ops::Range<usize> = 48..1 << 15;
+    /// So many moves an element are worth it, to put those in order that begin with the same bits.
+    const MOVES: usize = 4;
+
+    /// The elements of the list, each once, in any order.
+    ///
+    /// An element sets a bit, of 64 or more for each. Those that find theirs set are few, and only what
+    /// shares a bit with them can stand twice. Nothing here waits for a guess at a jump.
+    pub(crate) fn distinct(&mut self) -> Vec<u64> {
+        let words = self.list.len().next_power_of_two();
+        let place = |element: u64| ((element >> 32) as usize & (words - 1), element & 63);
+        for bits in [&mut self.once, &mut self.twice] {
+            bits.clear();
+            bits.resize(words, 0);
+        }
+        self.again.resize(self.list.len() + 1, 0);
+        let (once, twice) = (&mut self.once[..words], &mut self.twice[..words]);
+        let mut count = 0;
+        for &element in &self.list {
+            let (word, bit) = place(element);
+            self.again[count] = element;
+            count += (once[word] >> bit & 1) as usize;
+            once[word] |= 1 << bit;
+        }
+        if count == 0 {
+            return self.list.clone();
+        }
+        for &element in &self.again[..count] {
+            let (word, bit) = place(element);
+            twice[word] |= 1 << bit;
+        }
+        let mut distinct = vec![0; self.list.len() + 1];
+        let (mut end, mut count) = (0, 0);
+        for &element in &self.list {
+            let (word, bit) = place(element);
+            let is_among = (twice[word] >> bit & 1) as usize;
+            (distinct[end], self.again[count]) = (element, element);
+            end += 1 - is_among;
+            count += is_among;
+        }
+        distinct.truncate(end);
+        let again = &mut self.again[..count];
+        again.sort_unstable();
+        distinct.extend(
+            again
+                .chunk_by(|left, right| left == right)
+                .map(|same| same[0]),
+        );
+        distinct
+    }
+
+    /// The elements of the list: sorted, each once.
+    pub(crate) fn set(&mut self) -> Vec<u64> {
+        let mut set = vec![0; self.list.len()];
+        if !Self::WORTH.contains(&set.len()) || !self.sort_into(&mut set) {
+            set.copy_from_slice(&self.list);
+            set.sort_unstable();
+        }
+        set.dedup();
+        set
+    }
+
+    fn sort_into(&mut self, sorted: &mut [u64]) -> bool {
+        let bits = sorted.len().ilog2();
+        let bucket = |element: u64| (element >> (u64::BITS - bits)) as usize;
+        self.ends.clear();
+        self.ends.resize(1 << bits, 0);
+        for &element in &self.list {
+            self.ends[bucket(element)] += 1;
+        }
+        let mut end = 0;
+        for count in &mut self.ends {
+            end += *count;
+            *count = end;
+        }
+        for &element in &self.list {
+            let place = &mut self.ends[bucket(element)];
+            *place -= 1;
+            sorted[*place as usize] = element;
+        }
+        let mut moves = Self::MOVES * sorted.len();
+        for at in 1..sorted.len() {
+            let element = sorted[at];
+            let mut place = at;
+            while place > 0 && sorted[place - 1] > element {
+                sorted[place] = sorted[place - 1];
+                place -= 1;
+            }
+            sorted[place] = element;
+            let Some(left) = moves.checked_sub(at - place) else {
+                return false;
+            };
+            moves = left;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::shingles::mix;
+
+    proptest! {
+        #[test]
+        fn a_set_is_sorted_and_holds_each_once(
+            size in 0..3000_usize,
+            same in 1..200_u64,
+            low in prop::bool::weighted(0.2),
+        ) {
+            let hash = |at: u64| mix(at % (size as u64 / same + 1)) >> if low { 30 } else { 0 };
+            let list: Vec<u64> = (0..size as u64).map(hash).collect();
+            let expected: BTreeSet<u64> = list.iter().copied().collect();
+            let expected: Vec<u64> = expected.into_iter().collect();
+            let mut sorter = Sorter { list, ..Sorter::default() };
+            let mut distinct = sorter.distinct();
+            distinct.sort_unstable();
+            prop_assert_eq!(&distinct, &expected);
+            prop_assert_eq!(sorter.set(), expected);
+        }
+
+        #[test]
+        fn one_element_that_comes_twice_is_found(
+            size in 2..2000_usize,
+            seed: u64,
+            first: prop::sample::Index,
+            second: prop::sample::Index,
+        ) {
+            let mut list: Vec<u64> = (0..size as u64).map(|at| mix(at ^ seed)).collect();
+            list[first.index(size)] = list[second.index(size)];
+            let distinct = usize::from(first.index(size) == second.index(size)) + size - 1;
+            let mut sorter = Sorter { list, ..Sorter::default() };
+            prop_assert_eq!(sorter.distinct().len(), distinct);
+        }
+    }
+}
