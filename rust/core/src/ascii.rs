@@ -6,6 +6,8 @@
 
 #![allow(unsafe_code)] // vector instructions, where the machine has them
 
+use crate::instructions::{Instructions, Set};
+
 /// Bytes of which a word of bits tells.
 const BLOCK: usize = u64::BITS as usize;
 
@@ -35,32 +37,29 @@ impl Ascii {
     const MARGIN: usize = 8;
 
     /// Look at another text.
-    pub fn read(&mut self, text: &[u8]) {
-        self.begin(text);
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi1") {
-            // SAFETY: the machine has the instructions.
-            unsafe { self.read_avx2(text) };
-            return;
-        }
-        self.read_by(text, classify);
-    }
-
-    fn begin(&mut self, text: &[u8]) {
+    pub fn read(&mut self, text: &[u8], instructions: Instructions) {
         let whole = (text.len() / BLOCK + 1) * BLOCK;
         self.lower.resize(whole + Self::MARGIN, b' ');
         self.starts.count = 0;
         self.lasts.count = 0;
+        match instructions.set() {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: an `Instructions` is only made where the machine has them.
+            Set::Avx512 | Set::Avx2 => unsafe { self.read_avx2(text) },
+            Set::Portable => self.read_by(text, classify),
+        }
     }
 
     /// The text, where A to Z are small, and some bytes that can be read behind it; and the first and
     /// the last bytes of the spans: words of letters and digits, and, one by one, symbols and the first
     /// bytes of scalars that are not ASCII.
+    #[must_use]
     pub fn spans(&self) -> (&[u8], &[usize], &[usize]) {
         (&self.lower, self.starts.known(), self.lasts.known())
     }
 
     /// Does no scalar begin that is not ASCII?
+    #[must_use]
     pub fn is_pure(&self) -> bool {
         self.is_pure
     }
@@ -266,11 +265,10 @@ mod tests {
             let both = [&text, long.as_bytes()].concat();
             // Nothing of a text before may be left.
             for text in [&[b'+'; 500][..], &text, long.as_bytes(), &both] {
-                found.read(text);
-                check(text, &found);
-                found.begin(text);
-                found.read_by(text, classify);
-                check(text, &found);
+                for instructions in Instructions::all() {
+                    found.read(text, instructions);
+                    check(text, &found);
+                }
             }
         }
     }
@@ -282,8 +280,10 @@ mod tests {
             for at in 0..BLOCK {
                 let mut text = [b' '; BLOCK];
                 text[at] = byte;
-                found.read(&text);
-                check(&text, &found);
+                for instructions in Instructions::all() {
+                    found.read(&text, instructions);
+                    check(&text, &found);
+                }
             }
         }
     }

@@ -4,6 +4,7 @@
 //! inputs ─ source ─ jsonl ──► rows 0..n             maps; lines, arrays, objects
 //!   read    json, parts       every row validated, its text found by format and role
 //!           ascii, word_hash  words found and hashed, many at a time
+//!           instructions      how many: what the machine runs
 //!           tokens, shingles  texts as sets of hashed word n-grams
 //!           key_role          the role in which rows differ most proposes candidates
 //!           minhash, bands    its signature as band keys, in the spool
@@ -40,9 +41,12 @@ mod files;
 mod format;
 mod gaps;
 mod hunks;
+mod instructions;
 mod json;
 mod jsonl;
 mod judge;
+#[doc(hidden)]
+pub mod kernels;
 mod key_role;
 mod labels;
 mod later;

@@ -265,7 +265,7 @@ fn all(tokens: &[u64]) -> u64 {
 /// Hashes are spread evenly, so their highest bits tell nearly where each will stand. Where they do
 /// not, as nobody but an attacker would have it, an ordinary sort does it all.
 #[derive(Debug, Default)]
-struct Sorter {
+pub(crate) struct Sorter {
     unsorted: Vec<u64>,
     ends: Vec<u32>,
     table: Vec<u64>,
@@ -281,7 +281,7 @@ impl Sorter {
     /// The elements: each once, in the order in which they come first, if nothing speaks against it.
     ///
     /// Where hashes crowd, they are sorted.
-    fn distinct(&mut self, elements: impl Iterator<Item = u64>) -> Vec<u64> {
+    pub(crate) fn distinct(&mut self, elements: impl Iterator<Item = u64>) -> Vec<u64> {
         self.take(elements);
         if self.unsorted.len() >= Self::WORTH.end {
             return self.sorted();
@@ -310,7 +310,7 @@ impl Sorter {
     }
 
     /// The elements: sorted, each once.
-    fn set(&mut self, elements: impl Iterator<Item = u64>) -> Vec<u64> {
+    pub(crate) fn set(&mut self, elements: impl Iterator<Item = u64>) -> Vec<u64> {
         self.take(elements);
         self.sorted()
     }

@@ -9,10 +9,11 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::instructions::{Instructions, Set};
 use crate::tokens::marked;
 
 /// Most words that are hashed at a time.
-pub(crate) const BATCH: usize = u64::BITS as usize;
+pub const BATCH: usize = u64::BITS as usize;
 /// Words that are hashed in one step, at most.
 const LANES: usize = 8;
 /// Bytes of a short word.
@@ -31,26 +32,22 @@ const OF_16: (u64, u64) = (
 /// `starts` and `lasts` are their first and last bytes; at least eight bytes stand behind each first
 /// one. What is in `tokens` behind as many means nothing.
 #[inline]
-pub(crate) fn hash_words(
+pub fn hash_words(
     bytes: &[u8],
     starts: &[usize],
     lasts: &[usize],
     tokens: &mut [u64; BATCH],
+    instructions: Instructions,
 ) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl") {
-            // SAFETY: the machine has the instructions.
-            unsafe { hash_words_avx512(bytes, starts, lasts, tokens) };
-            return;
-        }
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: the machine has the instructions.
-            unsafe { hash_words_avx2(bytes, starts, lasts, tokens) };
-            return;
-        }
+    match instructions.set() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: an `Instructions` is only made where the machine has them.
+        Set::Avx512 => unsafe { hash_words_avx512(bytes, starts, lasts, tokens) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Set::Avx2 => unsafe { hash_words_avx2(bytes, starts, lasts, tokens) },
+        Set::Portable => hash_words_portable(bytes, starts, lasts, tokens),
     }
-    hash_words_portable(bytes, starts, lasts, tokens);
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -162,8 +159,6 @@ mod tests {
 
     use super::*;
 
-    type Way = fn(&[u8], &[usize], &[usize], &mut [u64; BATCH]);
-
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -184,19 +179,9 @@ mod tests {
                 marked(xxh3_64(word), word.iter().all(u8::is_ascii_digit))
             });
             let expected: Vec<u64> = expected.collect();
-            let mut ways: Vec<Way> = vec![hash_words, |bytes, starts, lasts, tokens| {
-                hash_words_portable(bytes, starts, lasts, tokens);
-            }];
-            #[cfg(target_arch = "x86_64")]
-            if is_x86_feature_detected!("avx2") {
-                // SAFETY: the machine has the instructions.
-                ways.push(|bytes, starts, lasts, tokens| unsafe {
-                    hash_words_avx2(bytes, starts, lasts, tokens);
-                });
-            }
-            for way in ways {
+            for instructions in Instructions::all() {
                 let mut tokens = [0; BATCH];
-                way(&bytes, &starts, &lasts, &mut tokens);
+                hash_words(&bytes, &starts, &lasts, &mut tokens, instructions);
                 prop_assert_eq!(&tokens[..expected.len()], &expected);
             }
         }
