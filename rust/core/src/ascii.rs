@@ -6,10 +6,12 @@
 
 #![allow(unsafe_code)] // vector instructions, where the machine has them
 
+use crate::instructions::{Instructions, Set};
+
 /// Bytes of which a word of bits tells.
 const BLOCK: usize = u64::BITS as usize;
 
-/// Places that are written at a time, whether there are so many or not.
+/// Places that are written at a time, whether there are as many or not.
 const STEP: usize = 8;
 
 /// The spans of a text, and its small letters; keeps its buffers from text to text.
@@ -35,32 +37,32 @@ impl Ascii {
     const MARGIN: usize = 8;
 
     /// Look at another text.
-    pub fn read(&mut self, text: &[u8]) {
-        self.begin(text);
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi1") {
-            // SAFETY: the machine has the instructions.
-            unsafe { self.read_avx2(text) };
-            return;
-        }
-        self.read_by(text, classify);
-    }
-
-    fn begin(&mut self, text: &[u8]) {
+    pub fn read(&mut self, text: &[u8], instructions: Instructions) {
         let whole = (text.len() / BLOCK + 1) * BLOCK;
         self.lower.resize(whole + Self::MARGIN, b' ');
         self.starts.count = 0;
         self.lasts.count = 0;
+        match instructions.set() {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: an `Instructions` is only made where the machine has them.
+            Set::Avx512Vbmi => unsafe { self.read_avx512(text) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Set::Avx512 | Set::Avx2 => unsafe { self.read_avx2(text) },
+            Set::Portable => self.read_by(text, classify, spread),
+        }
     }
 
     /// The text, where A to Z are small, and some bytes that can be read behind it; and the first and
     /// the last bytes of the spans: words of letters and digits, and, one by one, symbols and the first
     /// bytes of scalars that are not ASCII.
+    #[must_use]
     pub fn spans(&self) -> (&[u8], &[usize], &[usize]) {
         (&self.lower, self.starts.known(), self.lasts.known())
     }
 
     /// Does no scalar begin that is not ASCII?
+    #[must_use]
     pub fn is_pure(&self) -> bool {
         self.is_pure
     }
@@ -68,12 +70,27 @@ impl Ascii {
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,bmi1")]
     fn read_avx2(&mut self, text: &[u8]) {
-        self.read_by(text, |block, lower| classify_avx2(block, lower));
+        self.read_by(text, |block, lower| classify_avx2(block, lower), spread);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,bmi1,popcnt")]
+    fn read_avx512(&mut self, text: &[u8]) {
+        self.read_by(
+            text,
+            |block, lower| classify_avx512(block, lower),
+            |base, bits, places| spread_avx512(base, bits, places),
+        );
     }
 
     #[inline(always)]
     #[allow(clippy::inline_always)] // compiled once for each instruction set that calls it
-    fn read_by(&mut self, text: &[u8], classify: impl Fn(&[u8; BLOCK], &mut [u8; BLOCK]) -> Bits) {
+    fn read_by(
+        &mut self,
+        text: &[u8],
+        classify: impl Fn(&[u8; BLOCK], &mut [u8; BLOCK]) -> Bits,
+        spread: impl Fn(usize, u64, &mut [usize; BLOCK]),
+    ) {
         let (blocks, rest) = text.as_chunks::<BLOCK>();
         let mut last = [b' '; BLOCK];
         last[..rest.len()].copy_from_slice(rest);
@@ -90,8 +107,8 @@ impl Ascii {
             let starts = words & !(words << 1 | goes_on) | others;
             let lasts = words & !(words >> 1 | u64::from(next) << (BLOCK - 1)) | others;
             goes_on = words >> (BLOCK - 1);
-            self.starts.add(base, starts);
-            self.lasts.add(base, lasts);
+            self.starts.add(base, starts, &spread);
+            self.lasts.add(base, lasts, &spread);
         }
         self.is_pure = all == 0;
     }
@@ -112,23 +129,70 @@ impl Places {
     /// Add the place of each bit.
     #[inline(always)]
     #[allow(clippy::inline_always)] // as above
-    fn add(&mut self, base: usize, mut bits: u64) {
+    fn add(&mut self, base: usize, bits: u64, spread: impl Fn(usize, u64, &mut [usize; BLOCK])) {
         if self.list.len() < self.count + BLOCK {
             self.list.resize(2 * self.count + BLOCK, 0);
         }
-        let mut count = bits.count_ones() as usize;
-        let rest = &mut self.list[self.count..self.count + BLOCK];
-        self.count += count;
-        for step in rest.as_chunks_mut::<STEP>().0 {
-            for place in step {
-                *place = base + bits.trailing_zeros() as usize;
-                bits &= bits.wrapping_sub(1);
-            }
-            if count <= STEP {
-                break;
-            }
-            count -= STEP;
+        let room = self.list[self.count..].first_chunk_mut();
+        spread(base, bits, room.expect("there is room"));
+        self.count += bits.count_ones() as usize;
+    }
+}
+
+/// Write the place of each bit of a word, from `base` on.
+#[inline(always)]
+#[allow(clippy::inline_always)] // as above
+fn spread(base: usize, mut bits: u64, places: &mut [usize; BLOCK]) {
+    for step in places.as_chunks_mut::<STEP>().0 {
+        for place in step {
+            *place = base + bits.trailing_zeros() as usize;
+            bits &= bits.wrapping_sub(1);
         }
+        if bits == 0 {
+            break;
+        }
+    }
+}
+
+/// The same, squeezed out of the list of all places.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
+#[inline]
+fn spread_avx512(base: usize, bits: u64, places: &mut [usize; BLOCK]) {
+    use std::arch::x86_64::{
+        _mm_set_epi64x, _mm512_add_epi64, _mm512_cvtepu8_epi64, _mm512_loadu_epi8,
+        _mm512_maskz_compress_epi8, _mm512_set1_epi64, _mm512_storeu_epi8, _mm512_storeu_epi64,
+    };
+
+    const ALL: [u8; BLOCK] = {
+        let mut all = [0; BLOCK];
+        let mut at = 0;
+        while at < BLOCK {
+            all[at] = at as u8;
+            at += 1;
+        }
+        all
+    };
+
+    let mut found = [0; BLOCK];
+    // SAFETY: as many bytes can be read and written there.
+    unsafe {
+        let all = _mm512_loadu_epi8(ALL.as_ptr().cast());
+        let squeezed = _mm512_maskz_compress_epi8(bits, all);
+        _mm512_storeu_epi8(found.as_mut_ptr().cast(), squeezed);
+    }
+    let base = _mm512_set1_epi64(base as i64);
+    let steps = (bits.count_ones() as usize).div_ceil(STEP);
+    let (steps_of_places, _) = places.as_chunks_mut::<STEP>();
+    for (places, found) in steps_of_places
+        .iter_mut()
+        .zip(found.as_chunks::<STEP>().0)
+        .take(steps)
+    {
+        let found = _mm_set_epi64x(0, i64::from_le_bytes(*found));
+        let found = _mm512_add_epi64(_mm512_cvtepu8_epi64(found), base);
+        // SAFETY: as above.
+        unsafe { _mm512_storeu_epi64(places.as_mut_ptr().cast(), found) };
     }
 }
 
@@ -165,6 +229,40 @@ fn classify(block: &[u8; BLOCK], lower: &mut [u8; BLOCK]) -> Bits {
         words: bits(WORD),
         symbols: bits(SYMBOL),
         not_ascii: bits(NOT_ASCII),
+    }
+}
+
+/// By one lookup of each byte.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+#[inline]
+fn classify_avx512(block: &[u8; BLOCK], small: &mut [u8; BLOCK]) -> Bits {
+    use std::arch::x86_64::{
+        _mm512_cmpge_epu8_mask, _mm512_cmplt_epu8_mask, _mm512_loadu_epi8, _mm512_mask_add_epi8,
+        _mm512_movepi8_mask, _mm512_permutex2var_epi8, _mm512_set1_epi8, _mm512_storeu_epi8,
+        _mm512_sub_epi8, _mm512_test_epi8_mask,
+    };
+
+    // SAFETY: as many bytes can be read there, wherever they stand.
+    let (bytes, low, high) = unsafe {
+        (
+            _mm512_loadu_epi8(block.as_ptr().cast()),
+            _mm512_loadu_epi8(KINDS.as_ptr().cast()),
+            _mm512_loadu_epi8(KINDS[BLOCK..2 * BLOCK].as_ptr().cast()),
+        )
+    };
+    let all = |byte: u8| _mm512_set1_epi8(byte.cast_signed());
+    let capitals = _mm512_cmplt_epu8_mask(_mm512_sub_epi8(bytes, all(b'A')), all(26));
+    let lower = _mm512_mask_add_epi8(bytes, capitals, bytes, all(0x20));
+    // SAFETY: as many bytes can be written there.
+    unsafe { _mm512_storeu_epi8(small.as_mut_ptr().cast(), lower) };
+    // Where the highest bit is set, what is looked up is that of the byte without it.
+    let kinds = _mm512_permutex2var_epi8(low, bytes, high);
+    let is_ascii = !_mm512_movepi8_mask(bytes);
+    Bits {
+        words: _mm512_test_epi8_mask(kinds, all(WORD)) & is_ascii,
+        symbols: _mm512_test_epi8_mask(kinds, all(SYMBOL)) & is_ascii,
+        not_ascii: _mm512_cmpge_epu8_mask(bytes, all(0xC0)),
     }
 }
 
@@ -266,11 +364,10 @@ mod tests {
             let both = [&text, long.as_bytes()].concat();
             // Nothing of a text before may be left.
             for text in [&[b'+'; 500][..], &text, long.as_bytes(), &both] {
-                found.read(text);
-                check(text, &found);
-                found.begin(text);
-                found.read_by(text, classify);
-                check(text, &found);
+                for instructions in Instructions::all() {
+                    found.read(text, instructions);
+                    check(text, &found);
+                }
             }
         }
     }
@@ -282,8 +379,10 @@ mod tests {
             for at in 0..BLOCK {
                 let mut text = [b' '; BLOCK];
                 text[at] = byte;
-                found.read(&text);
-                check(&text, &found);
+                for instructions in Instructions::all() {
+                    found.read(&text, instructions);
+                    check(&text, &found);
+                }
             }
         }
     }

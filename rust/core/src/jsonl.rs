@@ -80,10 +80,10 @@ pub struct Shard {
 
 /// Where one row stands in its file.
 #[derive(Debug, Clone, Copy)]
-struct Place {
-    start: u64,
-    bytes: u64,
-    line: u64,
+pub(crate) struct Place {
+    pub start: u64,
+    pub bytes: u64,
+    pub line: u64,
 }
 
 /// All rows: those of the inputs, and after them those that were made from them.
@@ -122,41 +122,16 @@ impl Rows {
         let [.., shard] = &mut shards[..] else {
             unreachable!("a shard was just pushed")
         };
-        let bytes = shard.source.bytes();
-        let bom = bytes.starts_with(BOM);
-        let start = if bom { BOM.len() } else { 0 };
-        let framing = framing_of(bytes, start, &shard.source.path);
-        let mut blank_lines = 0;
-        let mut hashed = Hashed::default();
-        match framing {
-            Framing::Lines => {
-                blank_lines = find_lines(bytes, start, places, &mut hashed, watch)?;
-            }
-            Framing::Array => find_elements(bytes, start, places, watch).map_err(|error| match error {
-                Stray::Stopped(error) => error,
-                Stray::At(at, expected) => Error::Broken {
-                    path: shard.source.path.clone(),
-                    problem: format!("the JSON array is broken at byte {at}: expected {expected}"),
-                    hint: Some("a file whose first byte is `[` is read as one array; in a `.jsonl` file only where `{` follows"),
-                },
-            })?,
-            Framing::Object => {
-                let start = skip_space(bytes, start);
-                let kept = bytes[start..].trim_ascii_end().len();
-                let line = 1 + memchr_iter(b'\n', &bytes[..start]).count() as u64;
-                places.push(Place { start: start as u64, bytes: kept as u64, line });
-            }
-        }
-        let hash = hashed.of(bytes, watch)?;
+        let found = find(shard.source.bytes(), &shard.source.path, places, watch)?;
         if places.len() >= u32::MAX as usize {
             return Err(Error::Setting(format!(
                 "more than {} rows in one run",
                 u32::MAX - 1
             )));
         }
-        (shard.framing, shard.rows) = (framing, places.len() - first_row);
-        (shard.blank_lines, shard.bom) = (blank_lines, bom);
-        shard.hash = hash;
+        (shard.framing, shard.rows) = (found.framing, places.len() - first_row);
+        (shard.blank_lines, shard.bom) = (found.blank_lines, found.bom);
+        shard.hash = found.hash;
         Ok(())
     }
 
@@ -344,6 +319,51 @@ impl Hashed {
     }
 }
 
+/// What is known of an input once its rows are.
+pub(crate) struct Found {
+    pub framing: Framing,
+    pub blank_lines: u64,
+    pub bom: bool,
+    pub hash: u128,
+}
+
+/// Find the rows of an input.
+pub(crate) fn find(
+    bytes: &[u8],
+    path: &Path,
+    places: &mut Vec<Place>,
+    watch: &Watch,
+) -> Result<Found> {
+    let bom = bytes.starts_with(BOM);
+    let start = if bom { BOM.len() } else { 0 };
+    let framing = framing_of(bytes, start, path);
+    let mut blank_lines = 0;
+    let mut hashed = Hashed::default();
+    match framing {
+        Framing::Lines => blank_lines = find_lines(bytes, start, places, &mut hashed, watch)?,
+        Framing::Array => {
+            find_elements(bytes, start, places, watch).map_err(|stray| stray.of(path))?;
+        }
+        Framing::Object => {
+            let start = skip_space(bytes, start);
+            let kept = bytes[start..].trim_ascii_end().len();
+            let line = 1 + memchr_iter(b'\n', &bytes[..start]).count() as u64;
+            places.push(Place {
+                start: start as u64,
+                bytes: kept as u64,
+                line,
+            });
+        }
+    }
+    let hash = hashed.of(bytes, watch)?;
+    Ok(Found {
+        framing,
+        blank_lines,
+        bom,
+        hash,
+    })
+}
+
 /// List the lines that are rows; returns how many are blank.
 fn find_lines(
     bytes: &[u8],
@@ -420,6 +440,22 @@ fn find_elements(
 enum Stray {
     At(usize, &'static str),
     Stopped(Error),
+}
+
+impl Stray {
+    fn of(self, path: &Path) -> Error {
+        match self {
+            Self::Stopped(error) => error,
+            Self::At(at, expected) => Error::Broken {
+                path: path.to_owned(),
+                problem: format!("the JSON array is broken at byte {at}: expected {expected}"),
+                hint: Some(
+                    "a file whose first byte is `[` is read as one array; in a `.jsonl` file only \
+                     where `{` follows",
+                ),
+            },
+        }
+    }
 }
 
 fn framing_of(bytes: &[u8], start: usize, path: &Path) -> Framing {

@@ -4,6 +4,7 @@
 //! inputs ─ source ─ jsonl ──► rows 0..n             maps; lines, arrays, objects
 //!   read    json, unescape    every row validated, its text found by format and role
 //!           ascii, word_hash  words found and hashed, many at a time
+//!           instructions      how many: what the machine runs
 //!           tokens, ngrams    words and hashed runs of words
 //!           shingles, sorter  texts as sets of these
 //!           key_role          the role in which rows differ most proposes candidates
@@ -43,9 +44,12 @@ mod files;
 mod format;
 mod gaps;
 mod hunks;
+mod instructions;
 mod json;
 mod jsonl;
 mod judge;
+#[doc(hidden)]
+pub mod kernels;
 mod key_role;
 mod labels;
 mod later;

@@ -11,6 +11,7 @@
 
 #![allow(unsafe_code)] // one call a set, into the widest instructions that the machine has
 
+use crate::instructions::{Instructions, Set};
 use crate::shingles::mix;
 
 /// Functions, and so minima, a signature.
@@ -24,16 +25,7 @@ pub type Signature = [u32; SLOTS];
 pub struct MinHash {
     factor: [u32; SLOTS],
     offset: [u32; SLOTS],
-    wide: Wide,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wide {
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    Portable,
+    instructions: Instructions,
 }
 
 impl MinHash {
@@ -48,7 +40,7 @@ impl MinHash {
         let mut hash = Self {
             factor: [0; SLOTS],
             offset: [0; SLOTS],
-            wide: Wide::here(),
+            instructions: Instructions::here(),
         };
         for slot in 0..SLOTS {
             let bits = draw();
@@ -56,6 +48,15 @@ impl MinHash {
             hash.offset[slot] = bits as u32;
         }
         hash
+    }
+
+    /// The same functions, by other instructions.
+    #[must_use]
+    pub fn with(self, instructions: Instructions) -> Self {
+        Self {
+            instructions,
+            ..self
+        }
     }
 
     /// The signature of nothing yet.
@@ -66,14 +67,14 @@ impl MinHash {
 
     /// Take shingles into a signature.
     pub fn add(&self, signature: &mut Signature, shingles: &[u64]) {
-        match self.wide {
+        match self.instructions.set() {
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: `here` found that this machine has the instructions.
-            Wide::Avx512 => unsafe { self.add_avx512(signature, shingles) },
+            // SAFETY: an `Instructions` is only made where the machine has them.
+            Set::Avx512Vbmi | Set::Avx512 => unsafe { self.add_avx512(signature, shingles) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            Wide::Avx2 => unsafe { self.add_avx2(signature, shingles) },
-            Wide::Portable => self.add_portable(signature, shingles),
+            Set::Avx2 => unsafe { self.add_avx2(signature, shingles) },
+            Set::Portable => self.add_portable(signature, shingles),
         }
     }
 
@@ -116,25 +117,6 @@ impl MinHash {
     }
 }
 
-impl Wide {
-    fn here() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        {
-            let all = is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512bw");
-            if all {
-                return Self::Avx512;
-            }
-            if is_x86_feature_detected!("avx2") {
-                return Self::Avx2;
-            }
-        }
-        Self::Portable
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,19 +133,12 @@ mod tests {
             };
             *least = shingles.iter().map(image).min().expect("not empty");
         }
-        let mut paths = vec![Wide::Portable, Wide::here()];
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") {
-            paths.push(Wide::Avx2);
-        }
-        for wide in paths {
+        for instructions in Instructions::all() {
             let mut signature = MinHash::empty();
-            MinHash {
-                wide,
-                ..hash.clone()
-            }
-            .add(&mut signature, &shingles);
-            assert_eq!(signature, expected, "{wide:?}");
+            hash.clone()
+                .with(instructions)
+                .add(&mut signature, &shingles);
+            assert_eq!(signature, expected, "{instructions:?}");
         }
     }
 

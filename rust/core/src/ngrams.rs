@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code)] // one call a text, into instructions that the machine has
 
+use crate::instructions::{Instructions, Set};
 use crate::shingles::mix;
 
 const BASE: u64 = 0xD6E8_FEB8_6659_FD93;
@@ -54,15 +55,23 @@ pub(crate) fn ngrams(tokens: &[u64], ngram: usize, salt: u64) -> impl Iterator<I
 }
 
 /// The same, into a list, in place of what is there.
-pub(crate) fn list(tokens: &[u64], ngram: usize, salt: u64, grams: &mut Vec<u64>) {
+pub(crate) fn list(
+    tokens: &[u64],
+    ngram: usize,
+    salt: u64,
+    grams: &mut Vec<u64>,
+    instructions: Instructions,
+) {
     grams.clear();
-    #[cfg(target_arch = "x86_64")]
-    if tokens.len() >= LANES + ngram && is_x86_feature_detected!("avx512dq") {
-        // SAFETY: the machine has the instructions.
-        unsafe { list_avx512(tokens, ngram, salt, grams) };
-        return;
+    match instructions.set() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: an `Instructions` is only made where the machine has them.
+        Set::Avx512Vbmi | Set::Avx512 if tokens.len() >= LANES + ngram => unsafe {
+            list_avx512(tokens, ngram, salt, grams);
+        },
+        // `push` is faster than `extend` here.
+        _ => ngrams(tokens, ngram, salt).for_each(|gram| grams.push(gram)),
     }
-    ngrams(tokens, ngram, salt).for_each(|gram| grams.push(gram)); // faster than `extend` here
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -119,11 +128,13 @@ mod tests {
             };
             let rolled: Vec<u64> = ngrams(&tokens, ngram, salt).collect();
             prop_assert_eq!(&rolled, &expected);
-            let mut grams = vec![7];
-            list(&tokens, ngram, salt, &mut grams);
-            prop_assert_eq!(&grams, &expected);
+            for instructions in Instructions::all() {
+                let mut grams = vec![7];
+                list(&tokens, ngram, salt, &mut grams, instructions);
+                prop_assert_eq!(&grams, &expected);
+            }
             if tokens.len() >= LANES + ngram {
-                grams.clear();
+                let mut grams = Vec::new();
                 in_lanes(&tokens, ngram, salt, &mut grams);
                 prop_assert_eq!(&grams, &expected);
             }

@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use hashbrown::HashMap;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+use crate::instructions::Instructions;
 use crate::json::is_space;
 use crate::ngrams;
 use crate::parts::{Part, Parts};
@@ -105,6 +106,7 @@ pub struct Shingler {
     tokens: Vec<u64>,
     sorter: Sorter,
     memory: Memory,
+    instructions: Instructions,
 }
 
 impl Shingler {
@@ -166,7 +168,8 @@ impl Shingler {
         }
         let has_tokens = self.tokens.len() > separators;
         let shingles = if has_tokens {
-            ngrams::list(&self.tokens, shingling.ngram, salt, &mut self.sorter.list);
+            let (ngram, list) = (shingling.ngram, &mut self.sorter.list);
+            ngrams::list(&self.tokens, ngram, salt, list, self.instructions);
             if shingling.sorted {
                 self.sorter.set()
             } else {

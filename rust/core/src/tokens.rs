@@ -16,6 +16,7 @@ use memchr::memchr;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::ascii::Ascii;
+use crate::instructions::Instructions;
 use crate::unicode::{Class, class, fold, reorder};
 use crate::word_hash::{BATCH, hash_words};
 
@@ -40,6 +41,7 @@ pub const fn is_number(token: u64) -> bool {
 /// Splits texts into tokens; keeps its buffers between calls.
 #[derive(Debug, Default)]
 pub struct Tokenizer {
+    instructions: Instructions,
     ascii: Ascii,
     run: Vec<char>,
     /// Where each scalar of the run comes from.
@@ -48,6 +50,15 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
+    /// One that uses these instructions, whatever wider ones the machine has.
+    #[must_use]
+    pub fn with(instructions: Instructions) -> Self {
+        Self {
+            instructions,
+            ..Self::default()
+        }
+    }
+
     /// Append the tokens of a text, given as UTF-8 in which half surrogates may stand as three
     /// bytes.
     pub fn split(&mut self, text: &[u8], tokens: &mut Vec<u64>) {
@@ -61,7 +72,12 @@ impl Tokenizer {
         self.each_of(text, PIECE, found);
     }
 
-    fn each_of(&mut self, text: &[u8], size: usize, mut found: impl FnMut(u64, Range<usize>)) {
+    pub(crate) fn each_of(
+        &mut self,
+        text: &[u8],
+        size: usize,
+        mut found: impl FnMut(u64, Range<usize>),
+    ) {
         for piece in pieces(text, size) {
             let base = piece.start;
             self.batches(&text[piece], |tokens, starts, lasts| {
@@ -76,7 +92,7 @@ impl Tokenizer {
     /// from.
     fn batches(&mut self, text: &[u8], mut found: impl FnMut(&[u64], &[usize], &[usize])) {
         let mut ascii = std::mem::take(&mut self.ascii);
-        ascii.read(text);
+        ascii.read(text, self.instructions);
         let (lower, starts, lasts) = ascii.spans();
         let mut tokens = [0; BATCH];
         let mut at = 0;
@@ -91,8 +107,9 @@ impl Tokenizer {
                 (at..most).find(|at| !is_plain(at)).unwrap_or(most)
             };
             if at < end {
-                hash_words(lower, &starts[at..end], &lasts[at..end], &mut tokens);
-                found(&tokens[..end - at], &starts[at..end], &lasts[at..end]);
+                let (starts, lasts) = (&starts[at..end], &lasts[at..end]);
+                hash_words(lower, starts, lasts, &mut tokens, self.instructions);
+                found(&tokens[..end - at], starts, lasts);
                 at = end;
             }
             if end < most {
@@ -111,7 +128,7 @@ impl Tokenizer {
 
     /// The token that begins at `at`, if one does, with whatever belongs to it; returns where to go
     /// on. Slow, and right for any text.
-    fn token_at(
+    pub(crate) fn token_at(
         &mut self,
         text: &[u8],
         at: usize,

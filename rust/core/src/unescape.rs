@@ -11,6 +11,7 @@
 #![allow(unsafe_code)] // vector instructions, where the machine has them
 
 use crate::blocks::{BLOCK, backslashes};
+use crate::instructions::{Instructions, Set};
 
 /// What the byte after a backslash stands for, if it is no `u`.
 const MEANT: [u8; 256] = {
@@ -31,18 +32,13 @@ const MEANT: [u8; 256] = {
 };
 
 /// The text of a valid string, given without its quotes.
-pub(crate) fn unescape(inside: &[u8]) -> Vec<u8> {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512vbmi")
-        && is_x86_feature_detected!("avx512vbmi2")
-        && is_x86_feature_detected!("bmi1")
-        && is_x86_feature_detected!("popcnt")
-    {
-        // SAFETY: the machine has the instructions.
-        return unsafe { unescape_avx512(inside) };
+pub(crate) fn unescape(inside: &[u8], instructions: Instructions) -> Vec<u8> {
+    match instructions.set() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: an `Instructions` is only made where the machine has them.
+        Set::Avx512Vbmi => unsafe { unescape_avx512(inside) },
+        _ => unescape_by(inside, plain),
     }
-    unescape_by(inside, plain)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -196,8 +192,9 @@ mod tests {
             (r"\udc00\ud800", b"\xED\xB0\x80\xED\xA0\x80"),
         ];
         for (inside, text) in cases {
-            assert_eq!(unescape(inside.as_bytes()), text, "{inside}");
-            assert_eq!(unescape_by(inside.as_bytes(), plain), text, "{inside}");
+            for instructions in Instructions::all() {
+                assert_eq!(unescape(inside.as_bytes(), instructions), text, "{inside}");
+            }
         }
     }
 
@@ -221,8 +218,9 @@ mod tests {
                     inside.push_str(&quoted[1..quoted.len() - 1]);
                 }
             }
-            prop_assert_eq!(unescape(inside.as_bytes()), text.as_bytes());
-            prop_assert_eq!(unescape_by(inside.as_bytes(), plain), text.as_bytes());
+            for instructions in Instructions::all() {
+                prop_assert_eq!(unescape(inside.as_bytes(), instructions), text.as_bytes());
+            }
         }
     }
 }

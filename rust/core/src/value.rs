@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use memchr::{memchr, memchr_iter, memchr2};
 
+use crate::instructions::Instructions;
 use crate::tape::Node;
 use crate::unescape::unescape;
 
@@ -154,7 +155,7 @@ impl<'a> Key<'a> {
 fn text_at<'a>(bytes: &'a [u8], string: &Node) -> Cow<'a, [u8]> {
     let inside = &bytes[string.start + 1..string.end - 1];
     if string.is_escaped {
-        Cow::Owned(unescape(inside))
+        Cow::Owned(unescape(inside, Instructions::here()))
     } else {
         Cow::Borrowed(inside)
     }
@@ -166,7 +167,7 @@ pub(crate) fn text_of(string: &[u8]) -> Cow<'_, [u8]> {
     if memchr(b'\\', inside).is_none() {
         return Cow::Borrowed(inside);
     }
-    Cow::Owned(unescape(inside))
+    Cow::Owned(unescape(inside, Instructions::here()))
 }
 
 /// The end of the string whose opening quote stands at `at`, or the end of `bytes`.

@@ -9,10 +9,11 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::instructions::{Instructions, Set};
 use crate::tokens::marked;
 
 /// Most words that are hashed at a time.
-pub(crate) const BATCH: usize = u64::BITS as usize;
+pub const BATCH: usize = u64::BITS as usize;
 /// Words that are hashed in one step, at most.
 const LANES: usize = 8;
 /// Bytes of a short word.
@@ -31,32 +32,30 @@ const OF_16: (u64, u64) = (
 /// `starts` and `lasts` are their first and last bytes; at least eight bytes stand behind each first
 /// one. What is in `tokens` behind as many means nothing.
 #[inline]
-pub(crate) fn hash_words(
+pub fn hash_words(
     bytes: &[u8],
     starts: &[usize],
     lasts: &[usize],
     tokens: &mut [u64; BATCH],
+    instructions: Instructions,
 ) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl") {
-            // SAFETY: the machine has the instructions.
-            unsafe { hash_words_avx512(bytes, starts, lasts, tokens) };
-            return;
-        }
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: the machine has the instructions.
-            unsafe { hash_words_avx2(bytes, starts, lasts, tokens) };
-            return;
-        }
+    match instructions.set() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: an `Instructions` is only made where the machine has them.
+        Set::Avx512Vbmi | Set::Avx512 => unsafe { hash_words_avx512(bytes, starts, lasts, tokens) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Set::Avx2 => unsafe { hash_words_avx2(bytes, starts, lasts, tokens) },
+        Set::Portable => hash_words_portable(bytes, starts, lasts, tokens),
     }
-    hash_words_portable(bytes, starts, lasts, tokens);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
 fn hash_words_avx512(bytes: &[u8], starts: &[usize], lasts: &[usize], tokens: &mut [u64; BATCH]) {
-    hash_words_portable(bytes, starts, lasts, tokens);
+    hash_words_by(bytes, starts, lasts, tokens, |words| {
+        fetch_avx512(bytes, starts, lasts, words)
+    });
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -68,20 +67,99 @@ fn hash_words_avx2(bytes: &[u8], starts: &[usize], lasts: &[usize], tokens: &mut
 #[inline(always)]
 #[allow(clippy::inline_always)] // compiled once for each instruction set that calls it
 fn hash_words_portable(bytes: &[u8], starts: &[usize], lasts: &[usize], tokens: &mut [u64; BATCH]) {
-    let mut letters = [0; BATCH];
-    let mut lengths = [1; BATCH];
-    let mut long = 0_u64;
-    let words = starts
-        .iter()
-        .zip(lasts)
-        .zip(letters.iter_mut().zip(&mut lengths));
-    for (at, ((&start, &last), (letters, length))) in words.enumerate() {
+    hash_words_by(bytes, starts, lasts, tokens, |words| {
+        fetch(bytes, starts, lasts, words)
+    });
+}
+
+/// The first bytes of words, and how many of them there are.
+struct Words {
+    letters: [u64; BATCH],
+    lengths: [u64; BATCH],
+}
+
+/// Fetch words; returns a bit for each that is longer than fits.
+#[inline(always)]
+#[allow(clippy::inline_always)] // as above
+fn fetch(bytes: &[u8], starts: &[usize], lasts: &[usize], words: &mut Words) -> u64 {
+    let mut long = 0;
+    let fetched = words.letters.iter_mut().zip(&mut words.lengths);
+    let places = starts.iter().zip(lasts).zip(fetched);
+    for (at, ((&start, &last), (letters, length))) in places.enumerate() {
         let whole = last - start + 1;
         long |= u64::from(whole > SHORT) << at;
         *length = whole.min(SHORT) as u64;
         let eight = bytes[start..start + SHORT].try_into().expect("eight bytes");
         *letters = u64::from_le_bytes(eight) & first(*length);
     }
+    long
+}
+
+/// The same, eight in a step.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+#[inline]
+fn fetch_avx512(bytes: &[u8], starts: &[usize], lasts: &[usize], words: &mut Words) -> u64 {
+    use std::arch::x86_64::{
+        _mm512_add_epi64, _mm512_and_si512, _mm512_cmpgt_epu64_mask, _mm512_mask_i64gather_epi64,
+        _mm512_maskz_loadu_epi64, _mm512_min_epu64, _mm512_set1_epi64, _mm512_setzero_si512,
+        _mm512_slli_epi64, _mm512_srlv_epi64, _mm512_storeu_epi64, _mm512_sub_epi64,
+    };
+
+    let all = |number: usize| _mm512_set1_epi64(number as i64);
+    let last_start = bytes.len().checked_sub(SHORT).expect("eight bytes or more");
+    let (letters, _) = words.letters.as_chunks_mut::<LANES>();
+    let (lengths, _) = words.lengths.as_chunks_mut::<LANES>();
+    let places = starts.chunks(LANES).zip(lasts.chunks(LANES));
+    let mut long = 0;
+    for (step, ((starts, lasts), (letters, lengths))) in
+        places.zip(letters.iter_mut().zip(lengths)).enumerate()
+    {
+        let there = u8::MAX >> (LANES - starts.len().min(lasts.len()));
+        // SAFETY: as many numbers stand there as bits in the mask.
+        let (starts, lasts) = unsafe {
+            (
+                _mm512_maskz_loadu_epi64(there, starts.as_ptr().cast()),
+                _mm512_maskz_loadu_epi64(there, lasts.as_ptr().cast()),
+            )
+        };
+        let are_inside = _mm512_cmpgt_epu64_mask(starts, all(last_start)) == 0;
+        assert!(are_inside, "eight bytes stand behind each start");
+        let nothing = _mm512_setzero_si512();
+        // SAFETY: all that is fetched is inside.
+        let fetched = unsafe {
+            _mm512_mask_i64gather_epi64::<1>(nothing, there, starts, bytes.as_ptr().cast())
+        };
+        let whole = _mm512_add_epi64(_mm512_sub_epi64(lasts, starts), all(1));
+        let length = _mm512_min_epu64(whole, all(SHORT));
+        long |= u64::from(_mm512_cmpgt_epu64_mask(whole, all(SHORT))) << (step * LANES);
+        let bits_behind = _mm512_sub_epi64(all(64), _mm512_slli_epi64::<3>(length));
+        let kept = _mm512_srlv_epi64(_mm512_set1_epi64(-1), bits_behind);
+        // SAFETY: as many numbers can be written there.
+        unsafe {
+            _mm512_storeu_epi64(letters.as_mut_ptr().cast(), _mm512_and_si512(fetched, kept));
+            _mm512_storeu_epi64(lengths.as_mut_ptr().cast(), length);
+        }
+    }
+    long
+}
+
+/// By a way to fetch words.
+#[inline(always)]
+#[allow(clippy::inline_always)] // as above
+fn hash_words_by(
+    bytes: &[u8],
+    starts: &[usize],
+    lasts: &[usize],
+    tokens: &mut [u64; BATCH],
+    fetch: impl Fn(&mut Words) -> u64,
+) {
+    let mut words = Words {
+        letters: [0; BATCH],
+        lengths: [1; BATCH],
+    };
+    let mut long = fetch(&mut words);
+    let Words { letters, lengths } = words;
     let count = starts.len().min(lasts.len());
     let steps = letters
         .as_chunks::<LANES>()
@@ -162,8 +240,6 @@ mod tests {
 
     use super::*;
 
-    type Way = fn(&[u8], &[usize], &[usize], &mut [u64; BATCH]);
-
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -184,19 +260,9 @@ mod tests {
                 marked(xxh3_64(word), word.iter().all(u8::is_ascii_digit))
             });
             let expected: Vec<u64> = expected.collect();
-            let mut ways: Vec<Way> = vec![hash_words, |bytes, starts, lasts, tokens| {
-                hash_words_portable(bytes, starts, lasts, tokens);
-            }];
-            #[cfg(target_arch = "x86_64")]
-            if is_x86_feature_detected!("avx2") {
-                // SAFETY: the machine has the instructions.
-                ways.push(|bytes, starts, lasts, tokens| unsafe {
-                    hash_words_avx2(bytes, starts, lasts, tokens);
-                });
-            }
-            for way in ways {
+            for instructions in Instructions::all() {
                 let mut tokens = [0; BATCH];
-                way(&bytes, &starts, &lasts, &mut tokens);
+                hash_words(&bytes, &starts, &lasts, &mut tokens, instructions);
                 prop_assert_eq!(&tokens[..expected.len()], &expected);
             }
         }
