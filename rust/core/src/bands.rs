@@ -9,11 +9,14 @@
 //! of bits tell nearly all of those apart, and only the rest is sorted. Buckets of one row are
 //! forgotten at once; the others, which stand for rows with candidates, are held together.
 
+#![allow(unsafe_code)] // one call a signature, into instructions that the machine has
+
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::instructions::{Instructions, Set};
 use crate::minhash::{SLOTS, Signature};
 use crate::shingles::mix;
 use crate::spool::{KEYS, Spool};
@@ -61,13 +64,42 @@ impl Banding {
     }
 
     /// The key of each band.
-    pub(crate) fn keys(self, signature: &Signature) -> impl Iterator<Item = u64> {
-        let bands = signature.chunks_exact(self.slots).take(self.bands);
-        bands.map(|slots| {
-            slots
-                .iter()
-                .fold(0, |key, &slot| mix(key ^ u64::from(slot)))
-        })
+    pub(crate) fn keys(self, signature: &Signature, instructions: Instructions) -> Vec<u64> {
+        match instructions.set() {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: an `Instructions` is only made where the machine has them.
+            Set::Avx512Vbmi | Set::Avx512 => unsafe { self.keys_avx512(signature) },
+            _ => self.keys_in_lanes(signature),
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+    fn keys_avx512(self, signature: &Signature) -> Vec<u64> {
+        self.keys_in_lanes(signature)
+    }
+
+    /// A key mixes in one slot after the other, so all bands go side by side.
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // compiled once for each instruction set that calls it
+    fn keys_in_lanes(self, signature: &Signature) -> Vec<u64> {
+        const LANES: usize = 8;
+        let mut keys = vec![0; self.bands.next_multiple_of(LANES)];
+        let mut slots = [0; SLOTS];
+        for slot in 0..self.slots {
+            let of_bands = signature.iter().skip(slot).step_by(self.slots);
+            for (lane, &minimum) in slots.iter_mut().zip(of_bands).take(self.bands) {
+                *lane = u64::from(minimum);
+            }
+            let lanes = slots.as_chunks::<LANES>().0;
+            for (keys, slots) in keys.as_chunks_mut::<LANES>().0.iter_mut().zip(lanes) {
+                for (key, slot) in keys.iter_mut().zip(slots) {
+                    *key = mix(*key ^ slot);
+                }
+            }
+        }
+        keys.truncate(self.bands);
+        keys
     }
 }
 
@@ -291,6 +323,23 @@ mod tests {
                 expected,
                 "{memory}"
             );
+        }
+    }
+
+    #[test]
+    fn a_key_is_that_of_its_slots_on_every_machine() {
+        let signature: Signature = std::array::from_fn(|slot| mix(slot as u64) as u32);
+        for millis in 60..=1000 {
+            let banding = Banding::for_threshold(millis).expect("there is one");
+            let bands = signature.chunks_exact(banding.slots).take(banding.bands);
+            let key = |slots: &[u32]| {
+                let slots = slots.iter().copied().map(u64::from);
+                slots.fold(0, |key, slot| mix(key ^ slot))
+            };
+            let expected: Vec<u64> = bands.map(key).collect();
+            for instructions in Instructions::all() {
+                assert_eq!(banding.keys(&signature, instructions), expected, "{millis}");
+            }
         }
     }
 

@@ -209,10 +209,9 @@ impl Proposer<'_> {
                 for &rank in ranks {
                     self.watch.check()?;
                     let sets = self.cache.read(self.walk.row(rank))?;
-                    let mut signature = MinHash::empty();
-                    self.minhash.add(&mut signature, &left_over.of(&sets));
+                    let keys = self.minhash.keys(&left_over.of(&sets), banding);
                     columns[ROW].push(u64::from(rank));
-                    for (column, key) in columns[KEYS..].iter_mut().zip(banding.keys(&signature)) {
+                    for (column, key) in columns[KEYS..].iter_mut().zip(keys) {
                         column.push(key ^ mix(sets.class));
                     }
                 }

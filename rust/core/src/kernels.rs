@@ -96,8 +96,9 @@ impl Sets {
 }
 
 /// The keys of the bands of a signature.
-pub fn band_keys(banding: Banding, signature: &Signature) -> impl Iterator<Item = u64> {
-    banding.keys(signature)
+#[must_use]
+pub fn band_keys(banding: Banding, signature: &Signature, instructions: Instructions) -> Vec<u64> {
+    banding.keys(signature, instructions)
 }
 
 /// The keys of one band of many rows, in a spool.

@@ -11,6 +11,7 @@
 
 #![allow(unsafe_code)] // one call a set, into the widest instructions that the machine has
 
+use crate::bands::Banding;
 use crate::instructions::{Instructions, Set};
 use crate::shingles::mix;
 
@@ -63,6 +64,13 @@ impl MinHash {
     #[must_use]
     pub fn empty() -> Signature {
         [u32::MAX; SLOTS]
+    }
+
+    /// The band keys of a set.
+    pub(crate) fn keys(&self, shingles: &[u64], banding: Banding) -> Vec<u64> {
+        let mut signature = Self::empty();
+        self.add(&mut signature, shingles);
+        banding.keys(&signature, self.instructions)
     }
 
     /// Take shingles into a signature.
@@ -224,7 +232,8 @@ mod tests {
             let one = bands * band * (1.0 - band).powf(bands - 1.0);
             let expected = 1.0 - none - one;
             let agree = |(left, right): &(Signature, Signature)| {
-                let keys = banding.keys(left).zip(banding.keys(right));
+                let keys = |signature| banding.keys(signature, Instructions::here());
+                let keys = keys(left).into_iter().zip(keys(right));
                 keys.filter(|(left, right)| left == right).count() >= banding.agree
             };
             let hits = pairs(size, shared, TRIALS).filter(agree).count() as f64;

@@ -167,11 +167,12 @@ impl Reader<'_> {
             columns[TEXT].push(group.text);
             columns[CLASS].push(class);
             if let Some(banding) = self.banding {
-                let keys = group.keys.get_or_init(|| {
-                    let mut signature = MinHash::empty();
-                    self.minhash.add(&mut signature, &group.shingles);
-                    banding.keys(&signature).collect()
-                });
+                let new = || {
+                    self.minhash
+                        .keys(&group.shingles, banding)
+                        .into_boxed_slice()
+                };
+                let keys = group.keys.get_or_init(new);
                 for (column, &key) in columns[KEYS..].iter_mut().zip(keys) {
                     column.push(if is_key { key ^ class } else { key });
                 }

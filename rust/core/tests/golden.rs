@@ -151,7 +151,7 @@ fn vectors(instructions: Instructions) -> String {
                 &mut lines,
                 name,
                 "its bands at 0.8",
-                band_keys(banding, &signature),
+                band_keys(banding, &signature, instructions),
             );
         }
     }
