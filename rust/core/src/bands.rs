@@ -6,8 +6,9 @@
 //!
 //! Band keys come from the [`Spool`] band by band, so that memory holds the keys of one band at a
 //! time, or of a slice of one: flat arrays, no hash table of lists. Most keys are met once; two lists
-//! of bits tell nearly all of those apart, and only the rest is sorted. Buckets of one row are
-//! forgotten at once; the others, which stand for rows with candidates, are held together.
+//! of bits tell nearly all of those apart, and only the rest is held, and sorted. Buckets of one row are
+//! forgotten at once; the others, which stand for rows with candidates, are held together: two numbers
+//! of four bytes for each row that is in a bucket.
 
 #![allow(unsafe_code)] // one call a signature, into instructions that the machine has
 
@@ -19,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::instructions::{Instructions, Set};
 use crate::minhash::{SLOTS, Signature};
 use crate::shingles::mix;
-use crate::spool::{KEYS, Spool};
+use crate::spool::Spool;
 
 /// A pair at the threshold is proposed at least this often.
 const RECALL: f64 = 0.999;
@@ -146,52 +147,68 @@ impl Repeats {
     }
 }
 
-/// Collect one band of the spool, a slice of all keys at a time, so that each takes at most about
-/// `memory` bytes: sorted by key, and without most of the keys that are of one entry only.
-pub(crate) fn each_slice(
+/// Collect the entries of one column of keys of the spool that may share a key with others, a slice of
+/// all keys at a time, so that each takes at most about `memory` bytes; sorted by key.
+///
+/// `of_block` gives the entries at some places of a block. Keys are read twice, first to learn which are
+/// met again, so that no more than those entries is ever held.
+pub(crate) fn each_slice<T: Ord + Send>(
     spool: &Spool,
-    band: usize,
+    column: usize,
     entries: usize,
     memory: usize,
-    of_block: impl Fn(usize, Vec<u64>) -> Result<Vec<(u64, u32)>> + Sync,
-    mut found: impl FnMut(Vec<(u64, u32)>) -> Result<()>,
+    of_block: impl Fn(usize, &[u64], &mut dyn Iterator<Item = usize>) -> Result<Vec<(u64, T)>> + Sync,
+    mut found: impl FnMut(Vec<(u64, T)>) -> Result<()>,
 ) -> Result<()> {
-    let bytes = size_of::<(u64, u32)>() + 2 * Repeats::BITS / 8;
+    // Those of a block stand there, and once more in the list of all.
+    let bytes = 2 * size_of::<(u64, T)>() + 2 * Repeats::BITS / 8;
     let slices = (entries * bytes).div_ceil(memory).next_power_of_two();
     for slice in 0..slices {
         let is_of_slice =
             |key: u64| slices == 1 || (key >> (64 - slices.trailing_zeros())) as usize == slice;
         let repeats = Repeats::new(entries.div_ceil(slices));
-        let mut blocks: Vec<Vec<(u64, u32)>> = (0..spool.blocks())
-            .into_par_iter()
-            .map(|block| {
-                let mut entries = of_block(block, spool.read(block, KEYS + band)?)?;
-                entries.retain(|&(key, _)| is_of_slice(key));
-                for &(key, _) in &entries {
-                    repeats.meet(key);
-                }
-                Ok(entries)
-            })
-            .collect::<Result<_>>()?;
-        blocks
-            .par_iter_mut()
-            .for_each(|block| block.retain(|&(key, _)| repeats.may_repeat(key)));
-        let mut entries = blocks.concat();
-        drop(blocks);
+        let blocks = (0..spool.blocks()).into_par_iter();
+        blocks.clone().try_for_each(|block| -> Result<()> {
+            let keys = spool.read(block, column)?;
+            let of_slice = keys.into_iter().filter(|&key| is_of_slice(key));
+            of_slice.for_each(|key| repeats.meet(key));
+            Ok(())
+        })?;
+        let of_block = |block| {
+            let keys = spool.read(block, column)?;
+            let may_repeat = |&at: &usize| is_of_slice(keys[at]) && repeats.may_repeat(keys[at]);
+            let mut places = (0..keys.len()).filter(may_repeat).peekable();
+            if places.peek().is_none() {
+                return Ok(Vec::new());
+            }
+            of_block(block, &keys, &mut places)
+        };
+        let blocks: Vec<Vec<(u64, T)>> = blocks.map(of_block).collect::<Result<_>>()?;
+        drop(repeats);
+        let mut entries = Vec::with_capacity(blocks.iter().map(Vec::len).sum());
+        for block in blocks {
+            entries.extend(block);
+        }
         entries.par_sort_unstable();
         found(entries)?;
     }
     Ok(())
 }
 
-/// All buckets of two rows or more, and which row is in which.
+/// The rows of all buckets of two or more, by bucket, and the buckets of each row.
 #[derive(Debug, Default)]
 pub(crate) struct Buckets {
-    /// Where the buckets of each row begin in `ids`; one more entry at the end.
+    /// A bit for each row that is in a bucket, by the word.
+    has_any: Vec<u64>,
+    /// How many rows are in a bucket before those of a word.
+    before: Vec<u32>,
+    /// Where the buckets of each such row begin in `ids`; one more entry at the end.
     starts: Vec<usize>,
     ids: Vec<u32>,
+    /// Rows of each bucket, one bucket after the other.
+    pub members: Vec<u32>,
     /// Rows in each bucket.
-    sizes: Vec<u32>,
+    pub sizes: Vec<u32>,
     /// Buckets that two rows share before they are compared.
     pub agree: usize,
 }
@@ -199,16 +216,18 @@ pub(crate) struct Buckets {
 /// Buckets in the making.
 #[derive(Debug, Default)]
 pub(crate) struct Building {
-    members: Vec<(u32, u32)>,
+    members: Vec<u32>,
     sizes: Vec<u32>,
 }
 
 impl Building {
     /// Add a bucket.
     pub(crate) fn add(&mut self, rows: impl Iterator<Item = u32>) -> Result<()> {
-        let id = u32::try_from(self.sizes.len()).map_err(|_| too_many())?;
+        if self.sizes.len() >= u32::MAX as usize {
+            return Err(too_many());
+        }
         let before = self.members.len();
-        self.members.extend(rows.map(|row| (row, id)));
+        self.members.extend(rows);
         self.sizes.push((self.members.len() - before) as u32);
         Ok(())
     }
@@ -219,34 +238,78 @@ impl Building {
     }
 
     /// The buckets of `rows` rows.
-    pub(crate) fn finish(mut self, rows: usize, agree: usize) -> Buckets {
-        self.members.par_sort_unstable();
-        let mut starts = Vec::with_capacity(rows + 1);
-        let mut at = 0;
-        for row in 0..=rows as u32 {
-            while at < self.members.len() && self.members[at].0 < row {
-                at += 1;
-            }
-            starts.push(at);
+    pub(crate) fn finish(self, rows: usize, agree: usize) -> Buckets {
+        let mut has_any = vec![0_u64; rows.div_ceil(64)];
+        for &row in &self.members {
+            has_any[row as usize / 64] |= 1 << (row % 64);
         }
-        Buckets {
-            starts,
-            ids: self.members.into_iter().map(|(_, id)| id).collect(),
+        let mut total = 0;
+        let count = |word: &u64| {
+            let before = total;
+            total += word.count_ones();
+            before
+        };
+        let before = has_any.iter().map(count).collect();
+        let mut buckets = Buckets {
+            has_any,
+            before,
+            starts: vec![0; total as usize + 1],
+            ids: vec![0; self.members.len()],
+            members: self.members,
             sizes: self.sizes,
             agree,
-        }
+        };
+        buckets.list();
+        buckets
     }
 }
 
 impl Buckets {
-    /// The buckets that a row is in.
-    pub(crate) fn of(&self, row: u32) -> &[u32] {
-        &self.ids[self.starts[row as usize]..self.starts[row as usize + 1]]
+    /// List the buckets of each row, by counting how many there are.
+    fn list(&mut self) {
+        for at in 0..self.members.len() {
+            let place = self.place(self.members[at]).expect("a member has a bucket");
+            self.starts[place] += 1;
+        }
+        let mut end = 0;
+        for start in &mut self.starts {
+            end += *start;
+            *start = end;
+        }
+        let mut at = self.members.len();
+        for bucket in (0..self.sizes.len()).rev() {
+            for _ in 0..self.sizes[bucket] {
+                at -= 1;
+                let place = self.place(self.members[at]).expect("a member has a bucket");
+                self.starts[place] -= 1;
+                self.ids[self.starts[place]] = bucket as u32;
+            }
+        }
     }
 
-    /// Rows in each bucket.
-    pub(crate) fn sizes(&self) -> &[u32] {
-        &self.sizes
+    /// The place of a row among those that are in a bucket.
+    fn place(&self, row: u32) -> Option<usize> {
+        let (word, bit) = (row as usize / 64, row % 64);
+        let bits = self.has_any[word];
+        let below = (bits & !(u64::MAX << bit)).count_ones();
+        (bits >> bit & 1 == 1).then(|| (self.before[word] + below) as usize)
+    }
+
+    /// The buckets that a row is in, in order.
+    pub(crate) fn of(&self, row: u32) -> &[u32] {
+        let place = self.place(row);
+        place.map_or(&[], |at| &self.ids[self.starts[at]..self.starts[at + 1]])
+    }
+
+    /// The rows that are in a bucket, in order.
+    pub(crate) fn rows(&self) -> Vec<u32> {
+        let rows = self.has_any.iter().zip((0..).step_by(64));
+        let of_word = |(&bits, first): (&u64, u32)| {
+            (0..64)
+                .filter(move |bit| bits >> bit & 1 == 1)
+                .map(move |bit| first + bit)
+        };
+        rows.flat_map(of_word).collect()
     }
 }
 
@@ -259,11 +322,12 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
+    use crate::spool::KEYS;
 
     #[test]
     fn rows_of_one_key_share_a_bucket_however_memory_is_sliced() {
         const BLOCKS: usize = 3;
-        let spool = Spool::new(&std::env::temp_dir(), 2).expect("a temporary folder");
+        let spool = Spool::new(&std::env::temp_dir(), KEYS + 2).expect("a temporary folder");
         // Every third row has keys of its own.
         let key = |band: usize, row: usize| match row % 3 {
             0 => mix((row + 10_000 * (band + 1)) as u64),
@@ -295,20 +359,25 @@ mod tests {
         for memory in [1 << 20, 1 << 15, 1 << 12] {
             let mut building = Building::default();
             for band in 0..2 {
-                let of_block = |block, keys: Vec<u64>| {
+                let of_block = |block, keys: &[u64], places: &mut dyn Iterator<Item = usize>| {
                     let rows = spool.read(block, crate::spool::ROW)?;
-                    let entries = keys.into_iter().zip(rows.into_iter().map(|row| row as u32));
+                    let entries = places.map(|at| (keys[at], rows[at] as u32));
                     Ok(entries
                         .filter(|&(_, row)| is_compared(row as usize))
                         .collect())
                 };
-                each_slice(&spool, band, BLOCKS * 1000, memory, of_block, |sorted| {
-                    building.add_all(&sorted)
-                })
+                each_slice(
+                    &spool,
+                    KEYS + band,
+                    BLOCKS * 1000,
+                    memory,
+                    of_block,
+                    |sorted| building.add_all(&sorted),
+                )
                 .expect("read");
             }
             let buckets = building.finish(BLOCKS * 1000, 1);
-            let mut found = vec![BTreeSet::new(); buckets.sizes().len()];
+            let mut found = vec![BTreeSet::new(); buckets.sizes.len()];
             for row in 0..(BLOCKS * 1000) as u32 {
                 for &bucket in buckets.of(row) {
                     found[bucket as usize].insert(row);
@@ -316,7 +385,7 @@ mod tests {
             }
             assert_eq!(
                 found.iter().map(BTreeSet::len).sum::<usize>(),
-                buckets.sizes().iter().sum::<u32>() as usize
+                buckets.sizes.iter().sum::<u32>() as usize
             );
             assert_eq!(
                 found.into_iter().collect::<BTreeSet<_>>(),

@@ -23,6 +23,7 @@ use crate::minhash::MinHash;
 use crate::ngrams::ngrams;
 use crate::prefix;
 use crate::priority::Walk;
+use crate::read;
 use crate::shingles::{Group, RowSets, mix};
 use crate::spool::{KEY_GROUP, KEYS, ROW, Spool};
 use crate::watch::Watch;
@@ -39,8 +40,8 @@ const MODELS: usize = 1 << 14;
 /// Rows whose left-over tokens are signed at a time.
 const BLOCK: usize = 1024;
 
-/// There are fewer rows than this.
-const NO_RANK: u32 = u32::MAX;
+/// A block has fewer rows than this.
+const NO_ROW: u16 = u16::MAX;
 
 pub(crate) struct Proposer<'a> {
     pub spool: &'a Spool,
@@ -70,26 +71,31 @@ impl Proposer<'_> {
         };
         let mut building = Building::default();
         let mut templates = Templates::new(rows);
-        let ranks = self.ranks()?;
+        let proposing = self.proposing()?;
         for band in 0..self.spool.bands() {
-            let of_block = |block: usize, keys: Vec<u64>| {
+            let of_block = |block: usize, keys: &[u64], places: &mut dyn Iterator<Item = usize>| {
                 self.watch.check()?;
-                let mut entries: Vec<(u64, u32)> =
-                    keys.into_iter().zip(ranks[block].iter().copied()).collect();
-                entries.retain(|&(_, rank)| rank != NO_RANK);
-                Ok(entries)
+                let entry = |at| Some((keys[at], self.rank(block, proposing[block][at])?));
+                Ok(places.filter_map(entry).collect())
             };
-            each_slice(self.spool, band, rows, self.memory, of_block, |sorted| {
-                let mut big = Vec::new();
-                for bucket in buckets(&sorted) {
-                    if self.splits && bucket.len() > BIG {
-                        big.push(bucket);
-                    } else {
-                        building.add(bucket.iter().map(|&(_, rank)| rank))?;
+            each_slice(
+                self.spool,
+                KEYS + band,
+                rows,
+                self.memory,
+                of_block,
+                |sorted| {
+                    let mut big = Vec::new();
+                    for bucket in buckets(&sorted) {
+                        if self.splits && bucket.len() > BIG {
+                            big.push(bucket);
+                        } else {
+                            building.add(bucket.iter().map(|&(_, rank)| rank))?;
+                        }
                     }
-                }
-                self.set_aside(&big, &mut templates)
-            })?;
+                    self.set_aside(&big, &mut templates)
+                },
+            )?;
         }
         if !templates.rows.is_empty() {
             self.by_left_over(rows, templates, &mut building)?;
@@ -97,19 +103,24 @@ impl Proposer<'_> {
         Ok(building.finish(rows, agree))
     }
 
-    /// The rank of each group of the spool, by block; [`NO_RANK`] for one that proposes nothing.
-    fn ranks(&self) -> Result<Vec<Vec<u32>>> {
-        let rank = |row: u64| {
+    /// Which row of its block each group of the spool proposes, by block; [`NO_ROW`], if none.
+    fn proposing(&self) -> Result<Vec<Vec<u16>>> {
+        let row = |row: u64| {
             let proposes = row & KEY_GROUP != 0 && (self.is_compared)(row as u32);
             if proposes {
-                self.walk.rank(row as u32)
+                (row as usize % read::BLOCK) as u16
             } else {
-                NO_RANK
+                NO_ROW
             }
         };
         let blocks = (0..self.spool.blocks()).into_par_iter();
-        let read = |block| Ok(self.spool.read(block, ROW)?.into_iter().map(rank).collect());
+        let read = |block| Ok(self.spool.read(block, ROW)?.into_iter().map(row).collect());
         blocks.map(read).collect()
+    }
+
+    fn rank(&self, block: usize, row: u16) -> Option<u32> {
+        let row = (row != NO_ROW).then(|| block * read::BLOCK + usize::from(row))?;
+        Some(self.walk.rank(row as u32))
     }
 
     fn by_prefix(&self, rows: usize) -> Result<Buckets> {
@@ -200,7 +211,7 @@ impl Proposer<'_> {
         // as alike as the threshold asks in n-grams is more alike in words.
         let raised = self.threshold_millis + (1000 - self.threshold_millis) / 4;
         let banding = Banding::for_threshold(raised).expect("there is one for a greater threshold");
-        let spool = Spool::new(self.folder, banding.bands)?;
+        let spool = Spool::new(self.folder, KEYS + banding.bands)?;
         ranks
             .par_chunks(BLOCK)
             .enumerate()
@@ -221,14 +232,11 @@ impl Proposer<'_> {
                 spool.write(block, &columns)
             })?;
         for band in 0..banding.bands {
-            let of_block = |block: usize, keys: Vec<u64>| {
-                let ranks = spool.read(block, ROW)?.into_iter();
-                Ok(keys
-                    .into_iter()
-                    .zip(ranks.map(|rank| rank as u32))
-                    .collect())
+            let of_block = |block, keys: &[u64], places: &mut dyn Iterator<Item = usize>| {
+                let ranks = spool.read(block, ROW)?;
+                Ok(places.map(|at| (keys[at], ranks[at] as u32)).collect())
             };
-            each_slice(&spool, band, rows, self.memory, of_block, |sorted| {
+            each_slice(&spool, KEYS + band, rows, self.memory, of_block, |sorted| {
                 building.add_all(&sorted)
             })?;
         }

@@ -282,17 +282,17 @@ struct Settled {
 /// Rows that may be alike: those that share a bucket. May be too many, never too few.
 pub(crate) struct Candidates {
     buckets: Buckets,
-    /// Where the kept rows of each bucket begin in `kept`.
+    /// Where the rows of each bucket begin in the list of all. The first of them are the kept ones:
+    /// what stands there was met before, and nobody asks for it again.
     starts: Vec<usize>,
-    kept: Vec<u32>,
     kept_in: Vec<u32>,
 }
 
 impl Candidates {
     pub(crate) fn new(buckets: Buckets) -> Self {
-        let mut starts = Vec::with_capacity(buckets.sizes().len());
+        let mut starts = Vec::with_capacity(buckets.sizes.len());
         let mut total = 0;
-        for &size in buckets.sizes() {
+        for &size in &buckets.sizes {
             starts.push(total);
             total += size as usize;
         }
@@ -300,16 +300,13 @@ impl Candidates {
         Self {
             buckets,
             starts,
-            kept: vec![0; total],
             kept_in,
         }
     }
 
     /// The rows that are in any bucket, in order.
-    pub(crate) fn rows(&self, rows: usize) -> Vec<u32> {
-        (0..rows as u32)
-            .filter(|&row| !self.buckets.of(row).is_empty())
-            .collect()
+    pub(crate) fn rows(&self) -> Vec<u32> {
+        self.buckets.rows()
     }
 
     /// Kept rows, in order, each once.
@@ -317,9 +314,8 @@ impl Candidates {
         let mut rows = Vec::new();
         for &bucket in self.buckets.of(row) {
             let start = self.starts[bucket as usize];
-            rows.extend_from_slice(
-                &self.kept[start..start + self.kept_in[bucket as usize] as usize],
-            );
+            let end = start + self.kept_in[bucket as usize] as usize;
+            rows.extend_from_slice(&self.buckets.members[start..end]);
         }
         self.agreed(rows, row as usize)
     }
@@ -362,9 +358,10 @@ impl Candidates {
 
     /// A row was kept.
     fn keep(&mut self, row: u32) {
-        for &bucket in self.buckets.of(row) {
-            let bucket = bucket as usize;
-            self.kept[self.starts[bucket] + self.kept_in[bucket] as usize] = row;
+        for at in 0..self.buckets.of(row).len() {
+            let bucket = self.buckets.of(row)[at] as usize;
+            let place = self.starts[bucket] + self.kept_in[bucket] as usize;
+            self.buckets.members[place] = row;
             self.kept_in[bucket] += 1;
         }
     }

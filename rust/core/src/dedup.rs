@@ -16,7 +16,7 @@ use crate::cluster::Removal;
 use crate::corpus::{Buffer, Corpus, Reading};
 use crate::decisions::{Counts, Decisions, State};
 use crate::error::{Error, Result};
-use crate::exact::{Secret, duplicates};
+use crate::exact::{self, Secret};
 use crate::format::Format;
 use crate::key_role::KeyRoles;
 use crate::minhash::MinHash;
@@ -26,7 +26,7 @@ use crate::priority::{Priority, Walk};
 use crate::read::{BLOCK, Block, Columns, Oddities, Reader, Scratch, broken_file};
 use crate::rest;
 use crate::shingles::{Alike, Shingling};
-use crate::spool::Spool;
+use crate::spool::{KEYS, Spool};
 use crate::watch::{Stage, Watch};
 
 /// With fewer rows, recall is exact unless asked otherwise, and so are families of fewer texts.
@@ -259,7 +259,10 @@ impl Decisions {
         };
         let is_near = settings.method == Method::Near;
         let bands = self.banding.map_or(0, |banding| banding.bands);
-        let groups = is_near.then(|| Spool::new(spool, bands)).transpose()?;
+        let groups = is_near
+            .then(|| Spool::new(spool, KEYS + bands))
+            .transpose()?;
+        let hashes = Spool::new(spool, exact::COLUMNS)?;
         let key_roles = match settings.method {
             Method::Near => {
                 let is_present = |&row: &u32| self.state[row as usize] == State::Kept;
@@ -268,12 +271,14 @@ impl Decisions {
             }
             Method::Exact => KeyRoles::default(),
         };
-        let columns = self.read(settings, groups.as_ref(), &key_roles, watch)?;
+        let columns = self.read(settings, &hashes, groups.as_ref(), &key_roles, watch)?;
         let walk = Walk::new(&columns.scores);
         done(Stage::Read, &mut self.seconds);
 
         watch.begin(Stage::Exact, self.state.len() as u64);
-        let copies = self.exact(&columns, &walk, watch)?;
+        let memory = (settings.memory / 4).max(1 << 20) as usize;
+        let copies = self.exact(&hashes, &walk, memory, watch)?;
+        drop(hashes);
         done(Stage::Exact, &mut self.seconds);
 
         if let Some(groups) = groups {
@@ -324,6 +329,7 @@ impl Decisions {
     fn read(
         &mut self,
         settings: &Settings,
+        hashes: &Spool,
         groups: Option<&Spool>,
         key_roles: &KeyRoles,
         watch: &Watch,
@@ -333,6 +339,7 @@ impl Decisions {
             corpus: &self.corpus,
             state: &self.state,
             secret: Secret::draw()?,
+            hashes,
             minhash: MinHash::new(settings.seed),
             // Of these sets only the sizes and the signatures are taken.
             shingling: (settings.method == Method::Near).then_some(Shingling {
@@ -353,21 +360,15 @@ impl Decisions {
                 .map(|row| self.corpus.rows.size(row))
                 .sum(),
         );
-        let hashes = columns.hashes.par_chunks_mut(BLOCK);
         let sizes = columns.sizes.par_chunks_mut(BLOCK);
-        let has_parts = columns.has_parts.par_chunks_mut(BLOCK);
         let mut scores: Vec<&mut [u64]> = columns.scores.chunks_mut(BLOCK).collect();
         scores.resize_with(self.state.len().div_ceil(BLOCK), Default::default);
-        let blocks = hashes
-            .zip(sizes)
-            .zip(has_parts)
+        let blocks = sizes
             .zip(scores)
             .enumerate()
-            .map(|(block, (((hashes, sizes), has_parts), scores))| Block {
+            .map(|(block, (sizes, scores))| Block {
                 first_row: block * BLOCK,
-                hashes,
                 sizes,
-                has_parts,
                 scores,
             });
         let odd: Vec<Oddities> = blocks
@@ -411,12 +412,13 @@ impl Decisions {
     }
 
     /// Mark exact duplicates; pairs of a copy and the one of its kind that comes first.
-    fn exact(&mut self, columns: &Columns, walk: &Walk, watch: &Watch) -> Result<Vec<(u32, u32)>> {
-        let judged = (0..self.state.len())
-            .filter(|&row| columns.has_parts[row] && self.state[row] == State::Kept);
-        let entries = judged
-            .map(|row| (columns.hashes[row], walk.rank(row as u32)))
-            .collect();
+    fn exact(
+        &mut self,
+        hashes: &Spool,
+        walk: &Walk,
+        memory: usize,
+        watch: &Watch,
+    ) -> Result<Vec<(u32, u32)>> {
         let corpus = &self.corpus;
         let is_equal = |left: u32, right: u32| {
             let (left, right) = (walk.row(left) as usize, walk.row(right) as usize);
@@ -428,7 +430,8 @@ impl Decisions {
             };
             Ok(left.list.len() == right.list.len() && left.list.iter().zip(&right.list).all(same))
         };
-        let mut copies = duplicates(entries, is_equal, watch)?;
+        let (rows, rank) = (self.state.len(), |row| walk.rank(row));
+        let mut copies = exact::duplicates(hashes, rows, memory, rank, is_equal, watch)?;
         for (copy, first) in &mut copies {
             (*copy, *first) = (walk.row(*copy), walk.row(*first));
             self.state[*copy as usize] = State::ExactDuplicate;

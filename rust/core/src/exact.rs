@@ -7,7 +7,9 @@
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_128_with_secret;
 
+use crate::bands::each_slice;
 use crate::error::{Error, Result};
+use crate::spool::Spool;
 use crate::watch::Watch;
 
 /// What keeps others from preparing collisions.
@@ -30,17 +32,51 @@ impl Secret {
     }
 }
 
-/// Pairs of a row and the first row equal to it, in row order.
+/// The halves of a row's hash and its number, as columns of the spool.
+pub(crate) const HIGH: usize = 0;
+pub(crate) const LOW: usize = 1;
+pub(crate) const ROW: usize = 2;
+pub(crate) const COLUMNS: usize = 3;
+
+/// Both halves of a hash, and the rank of the row that it is of.
+type Entry = (u64, (u64, u32));
+
+/// Pairs of a row and the first row equal to it, by their ranks, in order.
 ///
-/// `entries` are hash and row; `is_equal` compares the bytes of two rows.
+/// `hashes` has them of `rows` rows at most; about `memory` bytes are used at a time. `is_equal`
+/// compares the bytes of two rows.
 pub(crate) fn duplicates(
-    mut entries: Vec<([u64; 2], u32)>,
+    hashes: &Spool,
+    rows: usize,
+    memory: usize,
+    rank: impl Fn(u32) -> u32 + Sync,
     is_equal: impl Fn(u32, u32) -> Result<bool> + Sync,
     watch: &Watch,
 ) -> Result<Vec<(u32, u32)>> {
-    entries.par_sort_unstable();
-    let groups: Vec<&[([u64; 2], u32)]> = entries
-        .chunk_by(|(left, _), (right, _)| left == right)
+    let mut pairs = Vec::new();
+    let of_block = |block, high: &[u64], places: &mut dyn Iterator<Item = usize>| {
+        watch.check()?;
+        let (low, rows) = (hashes.read(block, LOW)?, hashes.read(block, ROW)?);
+        Ok(places
+            .map(|at| (high[at], (low[at], rank(rows[at] as u32))))
+            .collect())
+    };
+    each_slice(hashes, HIGH, rows, memory, of_block, |entries| {
+        pairs.extend(among(&entries, &is_equal, watch)?);
+        Ok(())
+    })?;
+    pairs.par_sort_unstable();
+    Ok(pairs)
+}
+
+/// Those among sorted entries.
+fn among(
+    entries: &[Entry],
+    is_equal: impl Fn(u32, u32) -> Result<bool> + Sync,
+    watch: &Watch,
+) -> Result<Vec<(u32, u32)>> {
+    let groups: Vec<&[Entry]> = entries
+        .chunk_by(|(high, (low, _)), (other, (other_low, _))| (high, low) == (other, other_low))
         .filter(|rows| rows.len() > 1)
         .collect();
     let found: Vec<Vec<(u32, u32)>> = groups
@@ -48,7 +84,7 @@ pub(crate) fn duplicates(
         .map(|group| {
             let mut firsts: Vec<u32> = Vec::new();
             let mut pairs = Vec::new();
-            for &(_, row) in group {
+            for &(_, (_, row)) in group {
                 watch.check()?;
                 let mut first = None;
                 for &candidate in &firsts {
@@ -65,9 +101,7 @@ pub(crate) fn duplicates(
             Ok(pairs)
         })
         .collect::<Result<_>>()?;
-    let mut pairs = found.concat();
-    pairs.par_sort_unstable();
-    Ok(pairs)
+    Ok(found.concat())
 }
 
 #[cfg(test)]
@@ -77,10 +111,10 @@ mod tests {
     #[test]
     fn equal_hashes_do_not_make_equal_rows() {
         let contents = ["a", "b", "a", "c", "b", "a"];
-        let entries = (0..6).map(|row| ([0, 0], row)).collect();
+        let entries: Vec<Entry> = (0..6).map(|row| (0, (0, row))).collect();
         let is_equal =
             |left: u32, right: u32| Ok(contents[left as usize] == contents[right as usize]);
-        let pairs = duplicates(entries, is_equal, &Watch::default()).expect("does not stop");
+        let pairs = among(&entries, is_equal, &Watch::default()).expect("does not stop");
         assert_eq!(pairs, [(2, 0), (4, 1), (5, 0)]);
     }
 }

@@ -117,7 +117,7 @@ impl Band {
     /// # Errors
     /// The folder cannot be written to.
     pub fn new(folder: &Path, keys: &[u64]) -> Result<Self> {
-        let spool = Spool::new(folder, 1)?;
+        let spool = Spool::new(folder, KEYS + 1)?;
         for (block, keys) in keys.chunks(Self::BLOCK).enumerate() {
             spool.write(block, &vec![keys.to_vec(); KEYS + 1])?;
         }
@@ -130,15 +130,16 @@ impl Band {
     /// # Errors
     /// The spool cannot be read.
     pub fn shared(&self, memory: usize) -> Result<usize> {
-        let of_block = |block: usize, keys: Vec<u64>| {
-            let rows = (block * Self::BLOCK) as u32..;
-            Ok(keys.into_iter().zip(rows).collect())
+        let of_block = |block: usize, keys: &[u64], places: &mut dyn Iterator<Item = usize>| {
+            Ok(places
+                .map(|at| (keys[at], (block * Self::BLOCK + at) as u32))
+                .collect())
         };
         let mut building = Building::default();
-        each_slice(&self.spool, 0, self.rows, memory, of_block, |entries| {
+        each_slice(&self.spool, KEYS, self.rows, memory, of_block, |entries| {
             building.add_all(&entries)
         })?;
         let buckets = building.finish(self.rows, 1);
-        Ok(buckets.sizes().iter().map(|&size| size as usize).sum())
+        Ok(buckets.sizes.iter().map(|&size| size as usize).sum())
     }
 }

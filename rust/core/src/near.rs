@@ -122,7 +122,7 @@ impl Near<'_> {
             sets: |row| cache.get(row),
             watch: self.watch,
         };
-        let ranks = candidates.rows(rows);
+        let ranks = candidates.rows();
         let (removals, tally) = keep_first.run(&ranks, &mut candidates)?;
         let told = Told {
             pairs_compared: keep_first.judge.compared.load(Relaxed),

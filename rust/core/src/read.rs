@@ -11,7 +11,7 @@ use crate::bands::Banding;
 use crate::corpus::{Buffer, Corpus};
 use crate::decisions::{Counts, State};
 use crate::error::{Error, Problem, Result};
-use crate::exact::Secret;
+use crate::exact::{self, Secret};
 use crate::json::validate_first;
 use crate::jsonl::Framing;
 use crate::key_role::KeyRoles;
@@ -30,12 +30,8 @@ const COPIED: usize = 256;
 
 /// What the pass knows of each row.
 pub(crate) struct Columns {
-    /// Of the compared parts.
-    pub hashes: Vec<[u64; 2]>,
     /// Shingles; 0 for a row that is no near-duplicate of anything.
     pub sizes: Vec<u32>,
-    /// Is there anything to compare?
-    pub has_parts: Vec<bool>,
     /// What [`Priority`] orders rows by; empty if they go in their own order.
     pub scores: Vec<u64>,
 }
@@ -43,9 +39,7 @@ pub(crate) struct Columns {
 impl Columns {
     pub(crate) fn new(rows: usize, priority: &Priority) -> Self {
         Self {
-            hashes: vec![[0; 2]; rows],
             sizes: vec![0; rows],
-            has_parts: vec![false; rows],
             scores: match priority {
                 Priority::Order => Vec::new(),
                 _ => vec![0; rows],
@@ -57,9 +51,7 @@ impl Columns {
 /// The columns of one block of rows.
 pub(crate) struct Block<'c> {
     pub first_row: usize,
-    pub hashes: &'c mut [[u64; 2]],
     pub sizes: &'c mut [u32],
-    pub has_parts: &'c mut [bool],
     pub scores: &'c mut [u64],
 }
 
@@ -77,6 +69,7 @@ pub(crate) struct Scratch {
     content: Vec<u8>,
     shingler: Shingler,
     columns: Vec<Vec<u64>>,
+    hashes: Vec<Vec<u64>>,
 }
 
 pub(crate) struct Reader<'a> {
@@ -84,6 +77,8 @@ pub(crate) struct Reader<'a> {
     /// Rows that are [`State::Absent`] are not read.
     pub state: &'a [State],
     pub secret: Secret,
+    /// For what equal rows are found by ([`exact`]).
+    pub hashes: &'a Spool,
     pub minhash: MinHash,
     /// None if only equal rows are looked for.
     pub shingling: Option<Shingling>,
@@ -107,6 +102,8 @@ impl Reader<'_> {
         let bands = self.banding.map_or(0, |banding| banding.bands);
         scratch.columns.resize_with(KEYS + bands, Vec::new);
         scratch.columns.iter_mut().for_each(Vec::clear);
+        scratch.hashes.resize_with(exact::COLUMNS, Vec::new);
+        scratch.hashes.iter_mut().for_each(Vec::clear);
         for at in 0..block.sizes.len() {
             let row = block.first_row + at;
             if self.state[row] == State::Absent {
@@ -119,8 +116,13 @@ impl Reader<'_> {
                     odd.counts.lone_surrogates +=
                         u64::from(parts.list.iter().any(|part| has_lone_surrogate(&part.text)));
                     odd.counts.rows_without_text += u64::from(parts.list.is_empty());
-                    block.has_parts[at] = !parts.list.is_empty();
-                    block.hashes[at] = self.hash(parts, &mut scratch.content);
+                    if !parts.list.is_empty() {
+                        let [high, low] = self.hash(parts, &mut scratch.content);
+                        let values = [high, low, row as u64];
+                        for (column, value) in scratch.hashes.iter_mut().zip(values) {
+                            column.push(value);
+                        }
+                    }
                     if let Some(score) = block.scores.get_mut(at) {
                         let found = self.priority.score(&read);
                         odd.counts.rows_without_score += u64::from(found.is_none());
@@ -146,8 +148,10 @@ impl Reader<'_> {
             }
             self.watch.advance(self.corpus.rows.size(row))?;
         }
+        let number = block.first_row / BLOCK;
+        self.hashes.write(number, &scratch.hashes)?;
         if let Some(spool) = self.spool {
-            spool.write(block.first_row / BLOCK, &scratch.columns)?;
+            spool.write(number, &scratch.columns)?;
         }
         Ok(odd)
     }

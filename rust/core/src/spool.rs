@@ -33,12 +33,12 @@ pub(crate) struct Spool {
     folder: PathBuf,
     columns: usize,
     end: AtomicU64,
-    /// Where each block begins, and how many groups it has.
+    /// Where each block begins, and how many entries its columns have.
     blocks: Mutex<Vec<(u64, usize)>>,
 }
 
 impl Spool {
-    pub(crate) fn new(folder: &Path, bands: usize) -> Result<Self> {
+    pub(crate) fn new(folder: &Path, columns: usize) -> Result<Self> {
         let file = tempfile::tempfile_in(folder);
         let file = file.map_err(|source| Error::Write {
             path: folder.to_owned(),
@@ -47,7 +47,7 @@ impl Spool {
         Ok(Self {
             file,
             folder: folder.to_owned(),
-            columns: KEYS + bands,
+            columns,
             end: AtomicU64::new(0),
             blocks: Mutex::default(),
         })
