@@ -334,9 +334,11 @@ def publisher_of(decided: Decided, folder: Path, packing: Packing, method: Metho
         state=np.array([0, 1, 1, 2], np.uint8)[found],
         step=np.array([0, 1, 2, 0], np.uint16)[found],
         reason=reason,
-        witness=decided.witness(),
-        shared=decided.shared(),
-        united=decided.united(),
+        witnesses={
+            "witness": decided.witness,
+            "shared": decided.shared,
+            "united": decided.united,
+        },
     )
     return Publisher(folder, decided.dataset(), columns, packing)
 

@@ -6,7 +6,7 @@ merges these files into `decisions.jsonl`. Memory holds some twenty bytes a row,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Self
@@ -108,6 +108,14 @@ class Witnesses(NamedTuple):
         """Let every row stand for itself."""
         nothing = np.zeros(rows, np.uint32)
         return cls(np.arange(rows, dtype=np.uint32), nothing, nothing.copy())
+
+    def as_asked(self) -> dict[str, Callable[[], NDArray[np.uint32]]]:
+        """Give the columns by name, as `Columns` calls for them."""
+        return {
+            "witness": lambda: self.witness,
+            "shared": lambda: self.shared,
+            "united": lambda: self.united,
+        }
 
     def and_(self, rows: int) -> Witnesses:
         """Let some more rows stand for themselves."""
@@ -226,16 +234,13 @@ class Fates:
             piece = self.reason[at : at + _PIECE]
             piece[:] = places[piece]
         self._reasons = {reason: code for code, reason in enumerate(reasons)}
-        witness, shared, united = self._witnesses or (None, None, None)
         return Columns(
             steps=self._names,
             reasons=reasons,
             state=self.state,
             step=self.step,
             reason=self.reason,
-            witness=witness,
-            shared=shared,
-            united=united,
+            witnesses=self._witnesses.as_asked() if self._witnesses else {},
             said=said,
             order=order,
         )

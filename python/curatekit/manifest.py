@@ -5,7 +5,7 @@ The manifest also says what the numbers in the columns mean.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -102,9 +102,9 @@ class Columns(Struct, kw_only=True):
         state: As in `STATES`; uint8.
         step: The step that ended its way, by its place in `steps`; uint16.
         reason: Why, by its place in `reasons`, of which the first is none; uint16.
-        witness: Rows that stand for others, itself where none does; None without a deduplication.
-        shared: Shingles that a row and its witness share; uint32.
-        united: Shingles of the two; uint32.
+        witnesses: What is known of duplicates, each called for when it is written: `witness`, the
+            row that stands for another, itself where none does; `shared` and `united`, shingles
+            that a row and its witness share, and that either has. Empty without a deduplication.
         said: What steps said of rows, by `scores/NAME` or `flags/NAME`.
         order: Row of each line that is written, where that is not the order of the kept rows.
     """
@@ -114,9 +114,7 @@ class Columns(Struct, kw_only=True):
     state: NDArray[np.uint8]
     step: NDArray[np.uint16]
     reason: NDArray[np.uint16]
-    witness: NDArray[Any] | None = None
-    shared: NDArray[np.uint32] | None = None
-    united: NDArray[np.uint32] | None = None
+    witnesses: Mapping[str, Callable[[], NDArray[Any]]] = {}
     said: Mapping[str, NDArray[Any]] = {}
     order: NDArray[np.uint64] | None = None
 

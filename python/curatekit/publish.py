@@ -101,9 +101,8 @@ class Publisher:
         columns = self._columns
         for name in ("state", "step", "reason"):
             self._column(name, getattr(columns, name))
-        if columns.witness is not None:
-            for name, dtype in (("witness", "<u8"), ("shared", "<u4"), ("united", "<u4")):
-                self._column(name, getattr(columns, name), dtype)
+        for name, column in columns.witnesses.items():
+            self._column(name, column(), "<u8" if name == "witness" else "<u4")
         for name, said in sorted(columns.said.items()):
             self._column(name, said)
         if columns.order is not None:
