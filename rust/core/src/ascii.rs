@@ -181,7 +181,7 @@ fn spread_avx512(base: usize, bits: u64, places: &mut [usize; BLOCK]) {
         let squeezed = _mm512_maskz_compress_epi8(bits, all);
         _mm512_storeu_epi8(found.as_mut_ptr().cast(), squeezed);
     }
-    let base = _mm512_set1_epi64(base as i64);
+    let base = _mm512_set1_epi64((base as u64).cast_signed());
     let steps = (bits.count_ones() as usize).div_ceil(STEP);
     let (steps_of_places, _) = places.as_chunks_mut::<STEP>();
     for (places, found) in steps_of_places

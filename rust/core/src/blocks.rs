@@ -1,27 +1,190 @@
 //! Bytes looked at 64 at a time: a bit for each that is of some kind.
+//!
+//! What a backslash escapes is told from the runs of backslashes by a subtraction that carries along
+//! them, for all of a block at once (Langdale and Lemire, "Parsing Gigabytes of JSON per Second", 2019).
 
-#![allow(unsafe_code)] // vectors that every x86-64 machine has
+#![allow(unsafe_code)] // vector instructions, where the machine has them
+
+use crate::instructions::{Instructions, Set};
 
 /// Bytes whose bits stand in one word.
 pub(crate) const BLOCK: usize = u64::BITS as usize;
 
-/// The bytes that do not mean themselves in a JSON string: quote, backslash, control character.
-#[inline]
-pub(crate) fn marks(block: &[u8; BLOCK]) -> u64 {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: every x86-64 machine has the instructions.
-    return unsafe { sse2::marks(block) };
-    #[cfg(not(target_arch = "x86_64"))]
-    return portable::marks(block);
+/// The second of each two bits.
+const ODD: u64 = 0xAAAA_AAAA_AAAA_AAAA;
+
+/// What is known of a block inside of a JSON string.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    /// Bytes that have to be looked at: quotes that end it, control characters, and what is escaped but
+    /// is none of `"\\bfnrt`.
+    pub stops: u64,
+    pub backslashes: u64,
 }
 
+/// The bits that [`Marks`] are made of.
+struct Kinds {
+    quotes: u64,
+    backslashes: u64,
+    controls: u64,
+}
+
+/// Find the marks of the first blocks of these bytes, as far as there are any; spaces stand behind them.
+///
+/// `carry` is 1 if the first byte is escaped by what stands before it, else 0, and then tells the same
+/// of what stands behind the blocks.
+pub(crate) fn find_marks(
+    bytes: &[u8],
+    carry: &mut u64,
+    found: &mut [Marks],
+    instructions: Instructions,
+) {
+    match instructions.set() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: an `Instructions` is only made where the machine has them.
+        Set::Avx512Vbmi => unsafe { vbmi::find_marks(bytes, carry, found) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: every x86-64 machine has them.
+        _ => unsafe { sse2::find_marks(bytes, carry, found) },
+        #[cfg(not(target_arch = "x86_64"))]
+        _ => find_by(bytes, carry, found, portable::kinds, portable::short),
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::inline_always)] // compiled once for each instruction set that calls it
+fn find_by(
+    bytes: &[u8],
+    carry: &mut u64,
+    found: &mut [Marks],
+    kinds: impl Fn(&[u8; BLOCK]) -> Kinds,
+    short: impl Fn(&[u8; BLOCK]) -> u64,
+) {
+    let mut marks = |block: &[u8; BLOCK]| {
+        let Kinds {
+            quotes,
+            backslashes,
+            controls,
+        } = kinds(block);
+        let escaped = escaped(backslashes, carry);
+        let odd = if escaped == 0 {
+            0
+        } else {
+            escaped & !short(block)
+        };
+        Marks {
+            stops: quotes & !escaped | controls | odd,
+            backslashes,
+        }
+    };
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    let mut found = found.iter_mut();
+    for (block, found) in blocks.iter().zip(found.by_ref()) {
+        *found = marks(block);
+    }
+    if let Some(found) = found.next() {
+        let mut filled = [b' '; BLOCK];
+        filled[..rest.len()].copy_from_slice(rest);
+        *found = marks(&filled);
+    }
+}
+
+/// The bytes that a backslash escapes.
+#[inline]
+pub(crate) fn escaped(backslashes: u64, carry: &mut u64) -> u64 {
+    if backslashes == 0 {
+        return std::mem::take(carry);
+    }
+    let free = backslashes & !*carry;
+    let ends = (free << 1 | ODD).wrapping_sub(free) ^ ODD;
+    let escaped = ends ^ (backslashes | *carry);
+    *carry = (ends & backslashes) >> (BLOCK - 1);
+    escaped
+}
+
+/// The backslashes of a block.
 #[inline]
 pub(crate) fn backslashes(block: &[u8; BLOCK]) -> u64 {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: as above.
-    return unsafe { sse2::backslashes(block) };
+    // SAFETY: every x86-64 machine has the instructions.
+    return unsafe { sse2::equal(block, b'\\') };
     #[cfg(not(target_arch = "x86_64"))]
-    return portable::backslashes(block);
+    return portable::bits(block, BACKSLASH);
+}
+
+const CONTROL: u8 = 1;
+const QUOTE: u8 = 2;
+const BACKSLASH: u8 = 4;
+const SHORT: u8 = 8;
+
+/// Of each byte of ASCII: what it is.
+const KINDS: [u8; 2 * BLOCK] = {
+    let mut kinds = [0; 2 * BLOCK];
+    let mut byte = 0;
+    while byte < 2 * BLOCK {
+        kinds[byte] = match byte as u8 {
+            ..0x20 => CONTROL,
+            b'"' => QUOTE | SHORT,
+            b'\\' => BACKSLASH | SHORT,
+            b'b' | b'f' | b'n' | b'r' | b't' => SHORT,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    kinds
+};
+
+#[cfg(target_arch = "x86_64")]
+mod vbmi {
+    use std::arch::x86_64::{
+        __m512i, _mm512_loadu_epi8, _mm512_maskz_permutex2var_epi8, _mm512_movepi8_mask,
+        _mm512_set1_epi8, _mm512_test_epi8_mask,
+    };
+
+    use super::{BACKSLASH, BLOCK, CONTROL, KINDS, Kinds, Marks, QUOTE, SHORT, find_by};
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,bmi1")]
+    pub(super) fn find_marks(bytes: &[u8], carry: &mut u64, found: &mut [Marks]) {
+        find_by(
+            bytes,
+            carry,
+            found,
+            |block| kinds(block),
+            |block| of(look_up(block), SHORT),
+        );
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    #[inline]
+    fn kinds(block: &[u8; BLOCK]) -> Kinds {
+        let kinds = look_up(block);
+        Kinds {
+            quotes: of(kinds, QUOTE),
+            backslashes: of(kinds, BACKSLASH),
+            controls: of(kinds, CONTROL),
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    #[inline]
+    fn look_up(block: &[u8; BLOCK]) -> __m512i {
+        // SAFETY: as many bytes can be read there, wherever they stand.
+        let (bytes, low, high) = unsafe {
+            (
+                _mm512_loadu_epi8(block.as_ptr().cast()),
+                _mm512_loadu_epi8(KINDS.as_ptr().cast()),
+                _mm512_loadu_epi8(KINDS[BLOCK..].as_ptr().cast()),
+            )
+        };
+        // Where the highest bit is set, what is looked up would be that of the byte without it.
+        _mm512_maskz_permutex2var_epi8(!_mm512_movepi8_mask(bytes), low, bytes, high)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    fn of(kinds: __m512i, kind: u8) -> u64 {
+        _mm512_test_epi8_mask(kinds, _mm512_set1_epi8(kind.cast_signed()))
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -31,33 +194,49 @@ mod sse2 {
         _mm_set1_epi8,
     };
 
-    use super::BLOCK;
+    use super::{BLOCK, Kinds, Marks, find_by};
+
+    #[target_feature(enable = "sse2")]
+    pub(super) fn find_marks(bytes: &[u8], carry: &mut u64, found: &mut [Marks]) {
+        find_by(
+            bytes,
+            carry,
+            found,
+            |block| kinds(block),
+            |block| short(block),
+        );
+    }
 
     #[target_feature(enable = "sse2")]
     #[inline]
-    pub(super) fn marks(block: &[u8; BLOCK]) -> u64 {
-        let (quote, backslash) = (_mm_set1_epi8(b'"'.cast_signed()), all_backslashes());
-        let control = _mm_set1_epi8(0x1F);
+    fn kinds(block: &[u8; BLOCK]) -> Kinds {
+        let last_control = _mm_set1_epi8(0x1F);
+        Kinds {
+            quotes: equal(block, b'"'),
+            backslashes: equal(block, b'\\'),
+            controls: bits(block, |bytes| {
+                _mm_cmpeq_epi8(_mm_min_epu8(bytes, last_control), bytes)
+            }),
+        }
+    }
+
+    #[target_feature(enable = "sse2")]
+    #[inline]
+    fn short(block: &[u8; BLOCK]) -> u64 {
         bits(block, |bytes| {
-            let special = _mm_or_si128(
-                _mm_cmpeq_epi8(bytes, quote),
-                _mm_cmpeq_epi8(bytes, backslash),
-            );
-            _mm_or_si128(special, _mm_cmpeq_epi8(_mm_min_epu8(bytes, control), bytes))
+            let is = |byte: u8| _mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte.cast_signed()));
+            let others = *b"\\bfnrt";
+            others
+                .into_iter()
+                .fold(is(b'"'), |all, byte| _mm_or_si128(all, is(byte)))
         })
     }
 
     #[target_feature(enable = "sse2")]
     #[inline]
-    pub(super) fn backslashes(block: &[u8; BLOCK]) -> u64 {
-        let backslash = all_backslashes();
-        bits(block, |bytes| _mm_cmpeq_epi8(bytes, backslash))
-    }
-
-    #[target_feature(enable = "sse2")]
-    #[inline]
-    fn all_backslashes() -> __m128i {
-        _mm_set1_epi8(b'\\'.cast_signed())
+    pub(super) fn equal(block: &[u8; BLOCK], byte: u8) -> u64 {
+        let byte = _mm_set1_epi8(byte.cast_signed());
+        bits(block, |bytes| _mm_cmpeq_epi8(bytes, byte))
     }
 
     #[target_feature(enable = "sse2")]
@@ -76,45 +255,69 @@ mod sse2 {
 
 #[cfg(any(test, not(target_arch = "x86_64")))]
 mod portable {
-    use super::BLOCK;
+    use super::{BACKSLASH, BLOCK, CONTROL, KINDS, Kinds, QUOTE, SHORT};
 
-    /// The place of each byte of a block among its eight neighbours.
-    const BITS: [u8; BLOCK] = {
-        let mut bits = [0; BLOCK];
-        let mut at = 0;
-        while at < BLOCK {
-            bits[at] = 1 << (at % 8);
-            at += 1;
+    pub(super) fn kinds(block: &[u8; BLOCK]) -> Kinds {
+        Kinds {
+            quotes: bits(block, QUOTE),
+            backslashes: bits(block, BACKSLASH),
+            controls: bits(block, CONTROL),
         }
-        bits
-    };
-
-    pub(super) fn marks(block: &[u8; BLOCK]) -> u64 {
-        bits(block, |byte| byte < 0x20 || byte == b'"' || byte == b'\\')
     }
 
-    pub(super) fn backslashes(block: &[u8; BLOCK]) -> u64 {
-        bits(block, |byte| byte == b'\\')
+    pub(super) fn short(block: &[u8; BLOCK]) -> u64 {
+        bits(block, SHORT)
     }
 
-    fn bits(block: &[u8; BLOCK], is: impl Fn(u8) -> bool) -> u64 {
-        let mut flags = [0; BLOCK];
-        for ((flag, &byte), &bit) in flags.iter_mut().zip(block).zip(&BITS) {
-            *flag = if is(byte) { bit } else { 0 };
-        }
-        let mut bits = 0;
-        for eight in flags.chunks_exact(8).rev() {
-            let eight = u64::from_le_bytes(eight.try_into().expect("chunks are eight bytes"));
-            // No two flags share a bit: the highest byte of the product is all of them.
-            bits = bits << 8 | eight.wrapping_mul(u64::MAX / 255) >> 56;
-        }
-        bits
+    pub(super) fn bits(block: &[u8; BLOCK], kind: u8) -> u64 {
+        let of = |byte: u8| KINDS.get(usize::from(byte)).copied().unwrap_or(0) & kind != 0;
+        let bytes = block.iter().rev();
+        bytes.fold(0, |bits, &byte| bits << 1 | u64::from(of(byte)))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Byte by byte, as the rules say.
+    fn expected(bytes: &[u8], mut is_escaped: bool) -> Vec<Marks> {
+        let mut found = vec![Marks::default(); bytes.len() / BLOCK + 1];
+        for at in 0..found.len() * BLOCK {
+            let byte = bytes.get(at).copied().unwrap_or(b' ');
+            let (marks, bit) = (&mut found[at / BLOCK], 1 << (at % BLOCK));
+            let is_stop = if is_escaped {
+                byte < 0x20 || !br#""\bfnrt"#.contains(&byte)
+            } else {
+                byte < 0x20 || byte == b'"'
+            };
+            marks.stops |= if is_stop { bit } else { 0 };
+            marks.backslashes |= if byte == b'\\' { bit } else { 0 };
+            is_escaped = byte == b'\\' && !is_escaped;
+        }
+        found
+    }
+
+    fn check(bytes: &[u8], is_escaped: bool) {
+        for instructions in Instructions::all() {
+            let mut found = vec![Marks::default(); bytes.len() / BLOCK + 1];
+            let mut carry = u64::from(is_escaped);
+            find_marks(bytes, &mut carry, &mut found, instructions);
+            assert_eq!(found, expected(bytes, is_escaped), "{instructions:?}");
+        }
+        let mut found = vec![Marks::default(); bytes.len() / BLOCK + 1];
+        let mut carry = u64::from(is_escaped);
+        find_by(
+            bytes,
+            &mut carry,
+            &mut found,
+            portable::kinds,
+            portable::short,
+        );
+        assert_eq!(found, expected(bytes, is_escaped));
+    }
 
     #[test]
     fn every_byte_is_known_everywhere() {
@@ -122,15 +325,33 @@ mod tests {
             for at in 0..BLOCK {
                 let mut block = [b'a'; BLOCK];
                 block[at] = byte;
-                let is_mark = byte < 0x20 || matches!(byte, b'"' | b'\\');
-                for marks in [marks, portable::marks] {
-                    assert_eq!(marks(&block), u64::from(is_mark) << at, "{byte} at {at}");
+                check(&block, false);
+                if at > 0 {
+                    block[at - 1] = b'\\';
+                    check(&block, false);
                 }
-                let is_backslash = u64::from(byte == b'\\');
-                for backslashes in [backslashes, portable::backslashes] {
-                    assert_eq!(backslashes(&block), is_backslash << at, "{byte} at {at}");
+                for backslashes in [backslashes, |block: &_| portable::kinds(block).backslashes] {
+                    assert_eq!(backslashes(&block) >> at & 1 == 1, byte == b'\\');
                 }
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn runs_of_backslashes_escape_every_second_byte(
+            runs in prop::collection::vec(
+                (0..200_usize, prop_oneof![Just(b'a'), Just(b'n'), Just(b'"'), Just(b'u'), any::<u8>()]),
+                0..20,
+            ),
+            is_escaped: bool,
+        ) {
+            let mut bytes = Vec::new();
+            for (length, end) in runs {
+                bytes.resize(bytes.len() + length, if end == b'a' { b'a' } else { b'\\' });
+                bytes.push(end);
+            }
+            check(&bytes, is_escaped);
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::decisions::{Decisions, State};
 use crate::error::Result;
 use crate::json::quoted;
 use crate::output::{Output, Packing, RowFiles, Written};
-use crate::shingles::{Alike, Shingler};
+use crate::shingles::{Alike, RowSets, Shingler};
 use crate::verify::{Overlap, by_role};
 use crate::watch::{Stage, Watch};
 
@@ -108,7 +108,7 @@ impl Decisions {
             let roles: Vec<Roles> = block
                 .clone()
                 .into_par_iter()
-                .map(|row| self.roles(row))
+                .map_init(Default::default, |scratch, row| self.roles(row, scratch))
                 .collect::<Result<_>>()?;
             for (row, roles) in block.zip(roles) {
                 line.clear();
@@ -134,14 +134,14 @@ impl Decisions {
     }
 
     /// How alike a near-duplicate is to its witness, in each role.
-    fn roles(&self, row: usize) -> Result<Roles> {
+    fn roles(&self, row: usize, scratch: &mut (Buffer, Shingler)) -> Result<Roles> {
         if self.state[row] != State::NearDuplicate || self.shingling.alike == Alike::Whole {
             return Ok(Vec::new());
         }
-        let sets = |row: usize| {
-            let mut buffer = Buffer::default();
-            let read = self.corpus.read_again(row, &mut buffer)?;
-            Ok(Shingler::default().sets(&read.parts, self.shingling))
+        let (buffer, shingler) = scratch;
+        let mut sets = |row: usize| -> Result<RowSets> {
+            let read = self.corpus.read_again(row, buffer)?;
+            Ok(shingler.sets(&read.parts, self.shingling))
         };
         Ok(by_role(&sets(row)?, &sets(self.witness[row] as usize)?))
     }
@@ -165,7 +165,9 @@ impl Decisions {
         for block in removed.chunks(BLOCK) {
             watch.check()?;
             let roles = self.pool.install(|| {
-                let roles = block.par_iter().map(|&row| self.roles(row));
+                let roles = block.par_iter();
+                let roles =
+                    roles.map_init(Default::default, |scratch, &row| self.roles(row, scratch));
                 roles.collect::<Result<Vec<Roles>>>()
             });
             self.corpus.rows.check_inputs()?;

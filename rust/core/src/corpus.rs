@@ -11,7 +11,7 @@ use crate::format::{Format, Layout, PartRule, RoleRule, RuleKind};
 use crate::json::validate;
 use crate::jsonl::Rows;
 use crate::later::{Made, Span};
-use crate::parts::{self, Part, Parts, Selection};
+use crate::parts::{self, Part, Parts, Place, Selection};
 use crate::read::{BLOCK, broken_file};
 use crate::source::Source;
 use crate::tape::Tape;
@@ -272,6 +272,24 @@ impl Corpus {
         let object = self.object(row, buffer)?;
         let parts = Parts::read(object, self.layout(row), &self.selection)?;
         Ok(Read { object, parts })
+    }
+
+    /// Validate a row and tell where its compared parts stand; what was told of a row that cannot be
+    /// judged does not count. Returns how many of its keys stood more than once.
+    pub(crate) fn each_part<'b>(
+        &self,
+        row: usize,
+        buffer: &'b mut Buffer,
+        found: impl FnMut(Place<'b, '_>),
+    ) -> std::result::Result<u64, Problem> {
+        let object = self.object(row, buffer)?;
+        parts::places(object, self.layout(row), &self.selection, found)
+    }
+
+    /// Are two rows the same bytes, to be read in the same way?
+    pub(crate) fn are_same_bytes(&self, row: usize, other: usize) -> bool {
+        let (layout, other_layout) = (self.layout(row), self.layout(other));
+        std::ptr::eq(layout, other_layout) && self.rows.bytes(row) == self.rows.bytes(other)
     }
 
     fn layout(&self, row: usize) -> &Layout {

@@ -422,6 +422,9 @@ impl Decisions {
         let corpus = &self.corpus;
         let is_equal = |left: u32, right: u32| {
             let (left, right) = (walk.row(left) as usize, walk.row(right) as usize);
+            if corpus.are_same_bytes(left, right) {
+                return Ok(true);
+            }
             let (mut first, mut second) = (Buffer::default(), Buffer::default());
             let left = corpus.read_again(left, &mut first)?.parts;
             let right = corpus.read_again(right, &mut second)?.parts;
@@ -451,8 +454,12 @@ impl Decisions {
             .par_iter()
             .map_init(Buffer::default, |buffer, &row| {
                 watch.check()?;
+                let witness = self.witness[row as usize];
+                if self.corpus.are_same_bytes(row as usize, witness as usize) {
+                    return Ok(0);
+                }
                 let mine: u64 = rest(row, buffer)?;
-                Ok(u64::from(mine != rest(self.witness[row as usize], buffer)?))
+                Ok(u64::from(mine != rest(witness, buffer)?))
             })
             .sum()
     }

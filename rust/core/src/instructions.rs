@@ -7,6 +7,8 @@
 //! What a reader would get wrong: an [`Instructions`] is a proof, not a wish. Whoever holds one may call
 //! code that was compiled for its [`Set`], so nothing but [`Instructions::all`] makes one.
 
+use std::sync::OnceLock;
+
 /// A set of instructions that this machine runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Instructions(Set);
@@ -76,7 +78,8 @@ impl Instructions {
     /// The widest set that this machine runs.
     #[must_use]
     pub fn here() -> Self {
-        Self::all().next().unwrap_or(Self(Set::Portable))
+        static HERE: OnceLock<Instructions> = OnceLock::new();
+        *HERE.get_or_init(|| Self::all().next().unwrap_or(Self(Set::Portable)))
     }
 
     /// The word for reports.

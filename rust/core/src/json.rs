@@ -4,13 +4,13 @@
 //! What it returns is a [`Value`], whose methods trust the bytes.
 //!
 //! Bytes are looked at twice: for their encoding, and for their structure. Inside strings the second look
-//! goes from mark to mark ([`crate::blocks`]), which are found for many bytes at a time.
+//! goes from stop to stop ([`crate::blocks`]), which are found for many bytes at a time.
 
-use std::fmt::Write as _;
-
-use crate::blocks::{BLOCK, marks};
+use crate::blocks::{BLOCK, Marks, find_marks};
 use crate::error::Problem;
-use crate::tape::{Record, Tape, Unrecorded};
+use crate::instructions::Instructions;
+use crate::tape::{Escapes, Record, Tape, Unrecorded};
+use crate::unescape::escape;
 use crate::value::Value;
 
 /// Arrays and objects may stand in one another this often.
@@ -77,44 +77,14 @@ pub(crate) fn validate_first(bytes: &[u8], start: usize) -> Result<usize, Proble
 
 /// A text as a JSON string.
 pub(crate) fn quoted(text: &str) -> String {
-    let mut json = String::with_capacity(text.len() + 2);
-    json.push('"');
-    for letter in text.chars() {
-        match letter {
-            '"' => json.push_str("\\\""),
-            '\\' => json.push_str("\\\\"),
-            '\u{8}' => json.push_str("\\b"),
-            '\t' => json.push_str("\\t"),
-            '\n' => json.push_str("\\n"),
-            '\u{c}' => json.push_str("\\f"),
-            '\r' => json.push_str("\\r"),
-            control if control < ' ' => {
-                write!(json, "\\u{:04x}", u32::from(control)).expect("memory takes it");
-            }
-            other => json.push(other),
-        }
-    }
-    json.push('"');
-    json
+    let mut json = vec![b'"'];
+    json.extend(escape(text.as_bytes()));
+    json.push(b'"');
+    String::from_utf8(json).expect("escapes are ASCII")
 }
 
 /// Blocks whose marks are found at a time.
 const WINDOW: usize = 16;
-
-/// The marks of the first blocks of these bytes, as far as there are any.
-#[inline(never)] // by themselves its loops become vector instructions
-fn find_marks(bytes: &[u8], found: &mut [u64; WINDOW]) {
-    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
-    let mut found = found.iter_mut();
-    for (block, marked) in blocks.iter().zip(found.by_ref()) {
-        *marked = marks(block);
-    }
-    if let Some(marked) = found.next() {
-        let mut filled = [b' '; BLOCK];
-        filled[..rest.len()].copy_from_slice(rest);
-        *marked = marks(&filled);
-    }
-}
 
 /// What was found wrong is kept in the scan.
 struct Wrong;
@@ -124,7 +94,10 @@ struct Scan<'a, R> {
     record: R,
     /// The blocks whose marks are known.
     window: usize,
-    marks: [u64; WINDOW],
+    marks: [Marks; WINDOW],
+    /// Is the first byte behind them escaped?
+    escapes: u64,
+    instructions: Instructions,
     problem: Option<Problem>,
 }
 
@@ -135,7 +108,9 @@ impl<R: Record> Scan<'_, R> {
             bytes,
             record,
             window: usize::MAX,
-            marks: [0; WINDOW],
+            marks: [Marks::default(); WINDOW],
+            escapes: 0,
+            instructions: Instructions::here(),
             problem: None,
         };
         let end = scan.value(start, 0);
@@ -172,7 +147,7 @@ impl<R: Record> Scan<'_, R> {
             return self.fail(at, "`true`, `false` or `null`");
         }
         let end = at + word.len();
-        self.record.leaf(at, end, false);
+        self.record.leaf(at, end, Escapes::None);
         Ok(end)
     }
 
@@ -229,63 +204,88 @@ impl<R: Record> Scan<'_, R> {
     #[inline]
     fn string(&mut self, start: usize) -> Result<usize, Wrong> {
         let mut at = start + 1;
-        let mut is_escaped = false;
+        let mut escapes = Escapes::None;
         loop {
-            at = self.next_mark(at);
+            at = self.next_stop(at, &mut escapes);
             match self.peek(at) {
                 Some(b'"') => {
-                    self.record.leaf(start, at + 1, is_escaped);
+                    self.record.leaf(start, at + 1, escapes);
                     return Ok(at + 1);
                 }
-                Some(b'\\') => {
-                    is_escaped = true;
-                    at = self.escape(at)?;
-                }
-                Some(_) => return self.fail(at, "no bare control character in a string"),
-                None => return self.fail(self.bytes.len(), "the end of the string"),
+                // Neither stops by itself, so it is escaped.
+                Some(b'/') => at += 1,
+                Some(b'u') => at = self.code(at + 1)?,
+                _ => return self.odd(start, at),
             }
+            escapes = Escapes::Any;
         }
     }
 
-    /// The first mark at or after `at`, or the end of the bytes.
+    /// What is wrong with a byte, or the end, that no string has.
+    #[cold]
+    fn odd(&mut self, start: usize, at: usize) -> Result<usize, Wrong> {
+        let before = self.bytes[start + 1..at].iter().rev();
+        let backslashes = before.take_while(|&&byte| byte == b'\\').count();
+        if backslashes % 2 == 1 {
+            return self.fail(at, "one of `\"\\/bfnrtu` after a backslash");
+        }
+        match self.peek(at) {
+            Some(_) => self.fail(at, "no bare control character in a string"),
+            None => self.fail(at, "the end of the string"),
+        }
+    }
+
+    /// The first stop at or after `at`, or the end of the bytes; notes whether something is escaped
+    /// before it.
     #[inline]
-    fn next_mark(&mut self, at: usize) -> usize {
+    fn next_stop(&mut self, at: usize, escapes: &mut Escapes) -> usize {
         let mut block = at / BLOCK;
-        let mut marks = self.marks_of(block) & (u64::MAX << (at % BLOCK));
-        while marks == 0 {
+        let mut from = u64::MAX << (at % BLOCK);
+        loop {
+            let Marks { stops, backslashes } = self.marks_of(block);
+            let stops = stops & from;
+            let before = from & !stops & stops.wrapping_sub(1);
+            if backslashes & before != 0 && *escapes == Escapes::None {
+                *escapes = Escapes::Short;
+            }
+            if stops != 0 {
+                return self
+                    .bytes
+                    .len()
+                    .min(block * BLOCK + stops.trailing_zeros() as usize);
+            }
             block += 1;
+            from = u64::MAX;
             if block > self.bytes.len() / BLOCK {
                 return self.bytes.len();
             }
-            marks = self.marks_of(block);
         }
-        block * BLOCK + marks.trailing_zeros() as usize
     }
 
     #[inline]
-    fn marks_of(&mut self, block: usize) -> u64 {
+    fn marks_of(&mut self, block: usize) -> Marks {
         if block / WINDOW != self.window {
+            // Between strings no byte is escaped, so what was passed over escapes nothing.
+            if block / WINDOW != self.window.wrapping_add(1) {
+                self.escapes = 0;
+            }
             self.window = block / WINDOW;
             let rest = self.bytes.get(self.window * (WINDOW * BLOCK)..);
-            find_marks(rest.unwrap_or_default(), &mut self.marks);
+            let rest = rest.unwrap_or_default();
+            find_marks(rest, &mut self.escapes, &mut self.marks, self.instructions);
         }
         self.marks[block % WINDOW]
     }
 
+    /// The end of the four digits at `at`.
     #[inline]
-    fn escape(&mut self, at: usize) -> Result<usize, Wrong> {
-        match self.peek(at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
-            Some(b'u') => {
-                let digits = self.bytes[at + 2..].iter().take(4);
-                let good = digits.take_while(|byte| byte.is_ascii_hexdigit()).count();
-                if good < 4 {
-                    return self.fail(at + 2 + good, "four hexadecimal digits");
-                }
-                Ok(at + 6)
-            }
-            _ => self.fail(at + 1, "one of `\"\\/bfnrtu` after a backslash"),
+    fn code(&mut self, at: usize) -> Result<usize, Wrong> {
+        let digits = self.bytes[at..].iter().take(4);
+        let good = digits.take_while(|byte| byte.is_ascii_hexdigit()).count();
+        if good < 4 {
+            return self.fail(at + good, "four hexadecimal digits");
         }
+        Ok(at + 4)
     }
 
     #[inline]
@@ -304,7 +304,7 @@ impl<R: Record> Scan<'_, R> {
             at += usize::from(matches!(self.peek(at), Some(b'+' | b'-')));
             at = self.some_digits(at)?;
         }
-        self.record.leaf(start, at, false);
+        self.record.leaf(start, at, Escapes::None);
         Ok(at)
     }
 

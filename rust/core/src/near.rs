@@ -25,6 +25,9 @@ use crate::tally::{Deeds, Pair, Tally};
 use crate::template::template;
 use crate::watch::Watch;
 
+/// Bytes of sets that are held at most: more would hardly be asked for again.
+const CACHE: u64 = 256 << 20;
+
 /// Families that are told about.
 const FAMILIES: usize = 100;
 
@@ -79,7 +82,8 @@ impl Near<'_> {
             tokens: consensus || numbers,
             ..shingling
         };
-        let cache = SetCache::new(&decisions.corpus, shingling, settings.memory / 4);
+        let cache_bytes = CACHE.min(settings.memory / 4);
+        let cache = SetCache::new(&decisions.corpus, shingling, cache_bytes);
         let memory = (settings.memory / 4).max(1 << 20) as usize;
         let proposer = Proposer {
             spool: self.groups,

@@ -3,6 +3,7 @@
 //! This is the one pass over all text, so it does everything that needs it, a block of rows at a
 //! time on each thread.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::value::has_lone_surrogate;
@@ -16,7 +17,6 @@ use crate::json::validate_first;
 use crate::jsonl::Framing;
 use crate::key_role::KeyRoles;
 use crate::minhash::MinHash;
-use crate::parts::Parts;
 use crate::priority::Priority;
 use crate::shingles::{Alike, RowSets, Shingler, Shingling, mix};
 use crate::spool::{CLASS, KEY_GROUP, KEYS, ROLE, ROW, Spool, TEXT};
@@ -109,36 +109,13 @@ impl Reader<'_> {
             if self.state[row] == State::Absent {
                 continue;
             }
-            match self.corpus.read(row, &mut scratch.row) {
-                Ok(read) => {
-                    let parts = &read.parts;
-                    odd.counts.duplicate_keys += parts.duplicate_keys;
-                    odd.counts.lone_surrogates +=
-                        u64::from(parts.list.iter().any(|part| has_lone_surrogate(&part.text)));
-                    odd.counts.rows_without_text += u64::from(parts.list.is_empty());
-                    if !parts.list.is_empty() {
-                        let [high, low] = self.hash(parts, &mut scratch.content);
-                        let values = [high, low, row as u64];
-                        for (column, value) in scratch.hashes.iter_mut().zip(values) {
-                            column.push(value);
-                        }
-                    }
-                    if let Some(score) = block.scores.get_mut(at) {
-                        let found = self.priority.score(&read);
-                        odd.counts.rows_without_score += u64::from(found.is_none());
-                        *score = found.unwrap_or(0);
-                    }
-                    if let Some(shingling) = self.shingling {
-                        let sets = scratch.shingler.sets(parts, shingling);
-                        odd.counts.rows_without_tokens +=
-                            u64::from(!parts.list.is_empty() && !sets.has_tokens);
-                        if sets.has_tokens {
-                            block.sizes[at] = u32::try_from(sets.size())
-                                .expect("a row has fewer shingles than bytes");
-                            self.tell(row, &sets, shingling, &mut scratch.columns);
-                        }
-                    }
-                }
+            let read = if self.shingling.is_none() && *self.priority == Priority::Order {
+                self.hash_only(row, scratch, &mut odd.counts)
+            } else {
+                self.read(row, at, block, scratch, &mut odd.counts)
+            };
+            match read {
+                Ok(()) => {}
                 Err(problem) => {
                     if self.stop_at_bad_row || breaks_its_file(self.corpus, row, &problem) {
                         self.first_fatal.fetch_min(row, Relaxed);
@@ -154,6 +131,81 @@ impl Reader<'_> {
             spool.write(number, &scratch.columns)?;
         }
         Ok(odd)
+    }
+
+    /// Read all of a row.
+    fn read(
+        &self,
+        row: usize,
+        at: usize,
+        block: &mut Block,
+        scratch: &mut Scratch,
+        counts: &mut Counts,
+    ) -> std::result::Result<(), Problem> {
+        let read = self.corpus.read(row, &mut scratch.row)?;
+        let parts = &read.parts;
+        counts.duplicate_keys += parts.duplicate_keys;
+        counts.lone_surrogates +=
+            u64::from(parts.list.iter().any(|part| has_lone_surrogate(&part.text)));
+        counts.rows_without_text += u64::from(parts.list.is_empty());
+        if !parts.list.is_empty() {
+            scratch.content.clear();
+            for part in &parts.list {
+                self.add(&part.role, part.opaque, &part.text, &mut scratch.content);
+            }
+            self.tell_hash(row, &scratch.content, &mut scratch.hashes);
+        }
+        if let Some(score) = block.scores.get_mut(at) {
+            let found = self.priority.score(&read);
+            counts.rows_without_score += u64::from(found.is_none());
+            *score = found.unwrap_or(0);
+        }
+        if let Some(shingling) = self.shingling {
+            let sets = scratch.shingler.sets(parts, shingling);
+            counts.rows_without_tokens += u64::from(!parts.list.is_empty() && !sets.has_tokens);
+            if sets.has_tokens {
+                block.sizes[at] =
+                    u32::try_from(sets.size()).expect("a row has fewer shingles than bytes");
+                self.tell(row, &sets, shingling, &mut scratch.columns);
+            }
+        }
+        Ok(())
+    }
+
+    /// Read no more of a row than makes it equal to another: its texts as they stand, if there is but
+    /// one way in which they can.
+    fn hash_only(
+        &self,
+        row: usize,
+        scratch: &mut Scratch,
+        counts: &mut Counts,
+    ) -> std::result::Result<(), Problem> {
+        let content = &mut scratch.content;
+        content.clear();
+        let mut has_lone = false;
+        let duplicate_keys = self.corpus.each_part(row, &mut scratch.row, |place| {
+            let text = (!place.opaque)
+                .then(|| place.value.escaped_text())
+                .flatten();
+            // Half a surrogate pair can only be written as a code.
+            has_lone |= matches!(&text, Some(Cow::Owned(text)) if has_lone_surrogate(text));
+            let text = text.unwrap_or(Cow::Borrowed(place.value.raw()));
+            self.add(&place.role.share(), place.opaque, &text, content);
+        })?;
+        counts.duplicate_keys += duplicate_keys;
+        counts.lone_surrogates += u64::from(has_lone);
+        counts.rows_without_text += u64::from(content.is_empty());
+        if !content.is_empty() {
+            self.tell_hash(row, content, &mut scratch.hashes);
+        }
+        Ok(())
+    }
+
+    fn tell_hash(&self, row: usize, content: &[u8], hashes: &mut [Vec<u64>]) {
+        let [high, low] = self.secret.hash(content);
+        for (column, value) in hashes.iter_mut().zip([high, low, row as u64]) {
+            column.push(value);
+        }
     }
 
     /// Add to the columns of the spool what a row's groups are found by: the key group, and where
@@ -184,23 +236,20 @@ impl Reader<'_> {
         }
     }
 
-    /// Of all that makes a row an exact duplicate: roles, kinds, lengths and texts, in order.
-    fn hash(&self, parts: &Parts, content: &mut Vec<u8>) -> [u64; 2] {
-        content.clear();
-        for part in &parts.list {
-            content.extend_from_slice(&(part.role.len() as u64).to_le_bytes());
-            content.extend_from_slice(part.role.as_bytes());
-            content.push(u8::from(part.opaque));
-            content.extend_from_slice(&(part.text.len() as u64).to_le_bytes());
-            if part.text.len() < COPIED {
-                content.extend_from_slice(&part.text);
-            } else {
-                for half in self.secret.hash(&part.text) {
-                    content.extend_from_slice(&half.to_le_bytes());
-                }
+    /// Add to the content of a row what makes it an exact duplicate: of each part, in order, its role, its
+    /// kind, and its length and text.
+    fn add(&self, role: &str, opaque: bool, text: &[u8], content: &mut Vec<u8>) {
+        content.extend_from_slice(&(role.len() as u64).to_le_bytes());
+        content.extend_from_slice(role.as_bytes());
+        content.push(u8::from(opaque));
+        content.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        if text.len() < COPIED {
+            content.extend_from_slice(text);
+        } else {
+            for half in self.secret.hash(text) {
+                content.extend_from_slice(&half.to_le_bytes());
             }
         }
-        self.secret.hash(content)
     }
 }
 

@@ -13,8 +13,19 @@ pub(crate) struct Node {
     pub end: usize,
     /// Nodes that it takes, itself among them.
     pub nodes: usize,
-    /// A string with a backslash in it.
-    pub is_escaped: bool,
+    /// Of a string.
+    pub escapes: Escapes,
+}
+
+/// What is escaped in a string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Escapes {
+    /// It has no backslash.
+    None,
+    /// What JSON asks for, as briefly as it can be: no other string of this kind has the same text.
+    Short,
+    /// Also what could stand as it is, and codes.
+    Any,
 }
 
 /// The nodes of one row. Used again for the next one, so that rows need no memory of their own.
@@ -44,12 +55,12 @@ pub(crate) trait Record {
     /// A container ends.
     fn close(&mut self, opened: usize, end: usize);
     /// A value that is no container, or a key.
-    fn leaf(&mut self, start: usize, end: usize, is_escaped: bool);
+    fn leaf(&mut self, start: usize, end: usize, escapes: Escapes);
 }
 
 impl Record for &mut Tape {
     fn open(&mut self, start: usize) -> usize {
-        self.leaf(start, start, false);
+        self.leaf(start, start, Escapes::None);
         self.0.len() - 1
     }
 
@@ -60,12 +71,12 @@ impl Record for &mut Tape {
     }
 
     #[inline]
-    fn leaf(&mut self, start: usize, end: usize, is_escaped: bool) {
+    fn leaf(&mut self, start: usize, end: usize, escapes: Escapes) {
         self.0.push(Node {
             start,
             end,
             nodes: 1,
-            is_escaped,
+            escapes,
         });
     }
 }
@@ -80,5 +91,5 @@ impl Record for Unrecorded {
 
     fn close(&mut self, _: usize, _: usize) {}
 
-    fn leaf(&mut self, _: usize, _: usize, _: bool) {}
+    fn leaf(&mut self, _: usize, _: usize, _: Escapes) {}
 }

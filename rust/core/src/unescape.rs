@@ -10,7 +10,7 @@
 
 #![allow(unsafe_code)] // vector instructions, where the machine has them
 
-use crate::blocks::{BLOCK, backslashes};
+use crate::blocks::{BLOCK, backslashes, escaped};
 use crate::instructions::{Instructions, Set};
 
 /// What the byte after a backslash stands for, if it is no `u`.
@@ -98,9 +98,6 @@ fn plain(block: &[u8; BLOCK], text: &mut [u8; BLOCK]) -> (usize, usize) {
 }
 
 /// Takes all but a code, and but an escape of which only the backslash is there.
-///
-/// What a backslash escapes is told from the runs of backslashes by a subtraction that carries along
-/// them (Langdale and Lemire 2019).
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,popcnt,bmi1")]
 #[inline]
@@ -109,9 +106,6 @@ fn escaped_avx512(block: &[u8; BLOCK], text: &mut [u8; BLOCK]) -> (usize, usize)
         _mm512_cmpeq_epi8_mask, _mm512_loadu_epi8, _mm512_mask2_permutex2var_epi8,
         _mm512_maskz_compress_epi8, _mm512_set1_epi8, _mm512_storeu_epi8,
     };
-
-    /// The second of each two bytes.
-    const ODD: u64 = 0xAAAA_AAAA_AAAA_AAAA;
 
     // SAFETY: so many bytes can be read there, wherever they stand.
     let (bytes, low, high) = unsafe {
@@ -123,12 +117,13 @@ fn escaped_avx512(block: &[u8; BLOCK], text: &mut [u8; BLOCK]) -> (usize, usize)
     };
     let mask = |byte: u8| _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(byte.cast_signed()));
     let backslashes = mask(b'\\');
-    let ends = (backslashes << 1 | ODD).wrapping_sub(backslashes) ^ ODD;
-    let (escaped, escapes) = (ends ^ backslashes, ends & backslashes);
+    let mut goes_on = 0;
+    let escaped = escaped(backslashes, &mut goes_on);
+    let begins = escaped >> 1 | goes_on << 63;
     let codes = mask(b'u') & escaped;
-    let taken = (codes >> 1 | escapes & 1 << 63).trailing_zeros();
+    let taken = (codes >> 1 | begins & 1 << 63).trailing_zeros();
     let is_taken = 1_u64.checked_shl(taken).unwrap_or(0).wrapping_sub(1);
-    let kept = is_taken & !escapes;
+    let kept = is_taken & !begins;
     let meant = _mm512_mask2_permutex2var_epi8(low, bytes, escaped, high);
     let written = kept.count_ones();
     // SAFETY: so many bytes can be written there.
@@ -136,9 +131,27 @@ fn escaped_avx512(block: &[u8; BLOCK], text: &mut [u8; BLOCK]) -> (usize, usize)
         _mm512_storeu_epi8(
             text.as_mut_ptr().cast(),
             _mm512_maskz_compress_epi8(kept, meant),
-        )
+        );
     };
     (taken as usize, written as usize)
+}
+
+/// A text with only what JSON asks for escaped, as briefly as it can be.
+pub(crate) fn escape(text: &[u8]) -> Vec<u8> {
+    let mut escaped = Vec::with_capacity(text.len() + text.len() / 8);
+    for &byte in text {
+        match byte {
+            8 => escaped.extend_from_slice(b"\\b"),
+            12 => escaped.extend_from_slice(b"\\f"),
+            b'\n' => escaped.extend_from_slice(b"\\n"),
+            b'\r' => escaped.extend_from_slice(b"\\r"),
+            b'\t' => escaped.extend_from_slice(b"\\t"),
+            b'"' | b'\\' => escaped.extend_from_slice(&[b'\\', byte]),
+            ..0x20 => escaped.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            _ => escaped.push(byte),
+        }
+    }
+    escaped
 }
 
 /// The code that begins with four digits, and how many bytes it takes: half of a pair takes the other
@@ -179,6 +192,14 @@ mod tests {
 
     use super::*;
 
+    proptest! {
+        #[test]
+        fn a_text_is_escaped_as_serde_json_does(text in "[\\x00-\\x7f]{0,99}|\\PC{0,99}") {
+            let quoted = serde_json::to_string(&text).expect("a text");
+            prop_assert_eq!(escape(text.as_bytes()), quoted[1..quoted.len() - 1].as_bytes());
+        }
+    }
+
     #[test]
     fn escapes_mean_what_json_says() {
         let cases: [(&str, &[u8]); 8] = [
@@ -206,12 +227,14 @@ mod tests {
                 0..200,
             ),
         ) {
+            use std::fmt::Write as _;
+
             let (mut inside, mut text) = (String::new(), String::new());
             for (letter, way) in letters {
                 text.push(letter);
                 if way == 0 {
                     for half in letter.encode_utf16(&mut [0; 2]) {
-                        inside.push_str(&format!("\\u{half:04x}"));
+                        write!(inside, "\\u{half:04x}").expect("memory takes it");
                     }
                 } else {
                     let quoted = serde_json::to_string(&letter).expect("a character");

@@ -9,8 +9,8 @@ use std::ops::Range;
 use memchr::{memchr, memchr_iter, memchr2};
 
 use crate::instructions::Instructions;
-use crate::tape::Node;
-use crate::unescape::unescape;
+use crate::tape::{Escapes, Node};
+use crate::unescape::{escape, unescape};
 
 /// One valid JSON value of a row.
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +72,19 @@ impl<'a> Value<'a> {
     pub fn text(self) -> Option<Cow<'a, [u8]>> {
         self.is_string()
             .then(|| text_at(self.bytes, &self.nodes[0]))
+    }
+
+    /// The text of a string, escaped in the one way in which [`Escapes::Short`] has it: equal for equal
+    /// texts, and mostly what stands in the row. None for any other value.
+    pub(crate) fn escaped_text(self) -> Option<Cow<'a, [u8]>> {
+        self.is_string().then(|| {
+            let node = &self.nodes[0];
+            if node.escapes == Escapes::Any {
+                Cow::Owned(escape(&text_at(self.bytes, node)))
+            } else {
+                Cow::Borrowed(&self.bytes[node.start + 1..node.end - 1])
+            }
+        })
     }
 
     /// The keys (unescaped) and values of an object, in order; nothing for any other value.
@@ -138,10 +151,10 @@ impl<'a> Key<'a> {
     /// Is its text this one?
     #[inline]
     pub(crate) fn is(self, text: &str) -> bool {
-        if self.node.is_escaped {
-            *self.text() == *text.as_bytes()
-        } else {
+        if self.node.escapes == Escapes::None {
             self.bytes[self.node.start + 1..self.node.end - 1] == *text.as_bytes()
+        } else {
+            *self.text() == *text.as_bytes()
         }
     }
 
@@ -154,10 +167,10 @@ impl<'a> Key<'a> {
 
 fn text_at<'a>(bytes: &'a [u8], string: &Node) -> Cow<'a, [u8]> {
     let inside = &bytes[string.start + 1..string.end - 1];
-    if string.is_escaped {
-        Cow::Owned(unescape(inside, Instructions::here()))
-    } else {
+    if string.escapes == Escapes::None {
         Cow::Borrowed(inside)
+    } else {
+        Cow::Owned(unescape(inside, Instructions::here()))
     }
 }
 

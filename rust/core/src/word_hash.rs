@@ -106,7 +106,7 @@ fn fetch_avx512(bytes: &[u8], starts: &[usize], lasts: &[usize], words: &mut Wor
         _mm512_slli_epi64, _mm512_srlv_epi64, _mm512_storeu_epi64, _mm512_sub_epi64,
     };
 
-    let all = |number: usize| _mm512_set1_epi64(number as i64);
+    let all = |number: usize| _mm512_set1_epi64((number as u64).cast_signed());
     let last_start = bytes.len().checked_sub(SHORT).expect("eight bytes or more");
     let (letters, _) = words.letters.as_chunks_mut::<LANES>();
     let (lengths, _) = words.lengths.as_chunks_mut::<LANES>();
