@@ -22,13 +22,14 @@ export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench fuzz nightly clean tools
+.PHONY: help demo test lint counts bench fuzz nightly clean tools
 
 help:
 	@echo 'make demo      write a real dataset, deduplicate and clean it, and show the result'
 	@echo 'make test      run the tests of the core and of the package; set CURATEKIT_DATA for more'
 	@echo 'make lint      check format, types and style of everything'
-	@echo 'make bench     measure against other tools, on documentation packages of Debian'
+	@echo 'make counts    count the instructions of the kernels, and compare with what they were'
+	@echo 'make bench     measure against other tools, on documentation packages of Debian, and kernels'
 	@echo 'make fuzz      feed the core what nobody expects, a minute a target; SECONDS=600 for more'
 	@echo 'make nightly   run all tests at full length, plant bugs that they must catch, and fuzz'
 	@echo 'make clean     remove all that these verbs made'
@@ -58,12 +59,16 @@ lint: .venv/.native .venv/.group-lint .venv/.plugins | tools
 	$(BIN)/python -m mypy.stubtest curatekit._native
 	$(BIN)/python rust/core/src/unicode/generate.py --check
 
+counts: $(VENV) | tools
+	$(BIN)/python benches/instructions.py
+
 bench: .venv/.native .venv/.group-bench .venv/.plugins
 	$(BIN)/python benches/compare.py
 	$(BIN)/python benches/template_cost.py
 	$(BIN)/python benches/recipe_cost.py
 	$(BIN)/python benches/journal_cost.py
 	$(BIN)/python benches/explain_cost.py
+	cargo bench --locked --package curatekit-core --bench kernels
 
 # The fuzzer wants flags that only a nightly compiler has, or one that takes itself for one.
 fuzz: target/tools/bin/cargo-fuzz
