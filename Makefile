@@ -77,7 +77,7 @@ fuzz: target/tools/bin/cargo-fuzz
 	@mkdir -p target/fuzz/found
 	for name in $(FUZZED); do \
 		"target/fuzz/$$(rustc -vV | sed -n 's/host: //p')/release/$$name" "target/fuzz/corpus/$$name" \
-			-dict=rust/fuzz/json.dict -max_len=2048 -max_total_time=$(SECONDS) -verbosity=0 \
+			-dict=rust/fuzz/json.dict -max_len=2048 -max_total_time=$(SECONDS) -verbosity=0 -print_funcs=0 \
 			-print_final_stats=1 -artifact_prefix="target/fuzz/found/$$name-" || exit; \
 	done
 
