@@ -12,19 +12,26 @@ RUST := Cargo.toml Cargo.lock $(shell find rust -name Cargo.toml -o -path '*/src
 VENV := .venv/.made-by-$(subst /,-,$(PYTHON))
 BIN := .venv/bin
 
+# The fuzz targets are a workspace of their own. Without the feature `fuzzer` any Rust builds them.
+OF_FUZZ := --manifest-path rust/fuzz/Cargo.toml --target-dir target/fuzz --locked
+FUZZED := lines validate parts unescape tokens
+SECONDS := 60
+
 # The core is built for, and the workspace checked with, the same interpreter.
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench nightly clean tools
+.PHONY: help demo test lint counts bench fuzz nightly clean tools
 
 help:
 	@echo 'make demo      write a real dataset, deduplicate and clean it, and show the result'
 	@echo 'make test      run the tests of the core and of the package; set CURATEKIT_DATA for more'
 	@echo 'make lint      check format, types and style of everything'
-	@echo 'make bench     measure against other tools, on documentation packages of Debian'
-	@echo 'make nightly   run all tests at full length, and plant bugs that they must catch'
+	@echo 'make counts    count the instructions of the kernels, and compare with what they were'
+	@echo 'make bench     measure against other tools, on documentation packages of Debian, and kernels'
+	@echo 'make fuzz      feed the core what nobody expects, a minute a target; SECONDS=600 for more'
+	@echo 'make nightly   run all tests at full length, plant bugs that they must catch, and fuzz'
 	@echo 'make clean     remove all that these verbs made'
 	@echo
 	@echo 'PYTHON=python3.12 chooses the Python that .venv is made from.'
@@ -38,16 +45,22 @@ demo: .venv/.native .venv/.plugins build/demo/stdlib.jsonl
 
 test: .venv/.native .venv/.group-test .venv/.plugins .venv/.weights | tools
 	cargo test --workspace --locked
+	cargo test $(OF_FUZZ)
 	$(BIN)/python -m pytest
 
 lint: .venv/.native .venv/.group-lint .venv/.plugins | tools
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo fmt --manifest-path rust/fuzz/Cargo.toml --check
+	cargo clippy $(OF_FUZZ) --all-targets -- -D warnings
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest curatekit._native
 	$(BIN)/python rust/core/src/unicode/generate.py --check
+
+counts: $(VENV) | tools
+	$(BIN)/python benches/instructions.py
 
 bench: .venv/.native .venv/.group-bench .venv/.plugins
 	$(BIN)/python benches/compare.py
@@ -55,11 +68,27 @@ bench: .venv/.native .venv/.group-bench .venv/.plugins
 	$(BIN)/python benches/recipe_cost.py
 	$(BIN)/python benches/journal_cost.py
 	$(BIN)/python benches/explain_cost.py
+	cargo bench --locked --package curatekit-core --bench kernels
+
+# The fuzzer wants flags that only a nightly compiler has, or one that takes itself for one.
+fuzz: target/tools/bin/cargo-fuzz
+	cargo run --quiet $(OF_FUZZ) --example seeds target/fuzz/corpus
+	RUSTC_BOOTSTRAP=1 $< fuzz build --fuzz-dir rust/fuzz --target-dir target/fuzz --features fuzzer
+	@mkdir -p target/fuzz/found
+	for name in $(FUZZED); do \
+		"target/fuzz/$$(rustc -vV | sed -n 's/host: //p')/release/$$name" "target/fuzz/corpus/$$name" \
+			-dict=rust/fuzz/json.dict -max_len=2048 -max_total_time=$(SECONDS) -verbosity=0 -print_funcs=0 \
+			-print_final_stats=1 -artifact_prefix="target/fuzz/found/$$name-" || exit; \
+	done
+
+target/tools/bin/cargo-fuzz: | tools
+	cargo install --quiet cargo-fuzz --version 0.13.2 --locked --root target/tools
 
 nightly: .venv/.native .venv/.group-test .venv/.plugins .venv/.weights | tools
 	cargo test --workspace --locked --release -- --ignored
 	CURATEKIT_CORPORA=2000 $(BIN)/python -m pytest -m '' --timeout 3600
 	$(BIN)/python tests/planted.py
+	$(MAKE) fuzz
 
 clean:
 	rm -rf .venv build target .mypy_cache .pytest_cache .ruff_cache .hypothesis

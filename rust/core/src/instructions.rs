@@ -1,11 +1,11 @@
 //! Instruction sets: the ways in which this machine can run a kernel.
 //!
-//! A kernel is written once and compiled for each set, and which one runs is found out when it runs.
-//! All of them give the same bits: `tests/golden.rs` holds what each kernel gives on each set that the
-//! machine has.
+//! A kernel is written once and compiled for each set, and which one runs is found out when it
+//! runs. All of them give the same bits: `tests/golden.rs` holds what each kernel gives on each set
+//! that the machine has.
 //!
-//! What a reader would get wrong: an [`Instructions`] is a proof, not a wish. Whoever holds one may call
-//! code that was compiled for its [`Set`], so nothing but [`Instructions::all`] makes one.
+//! What a reader would get wrong: an [`Instructions`] is a proof, not a wish. Whoever holds one may
+//! call code that was compiled for its [`Set`], so nothing but [`Instructions::all`] makes one.
 
 use std::sync::OnceLock;
 

@@ -51,6 +51,18 @@ pub fn check(bytes: &[u8]) -> std::result::Result<(), Problem> {
     crate::json::check(bytes)
 }
 
+/// A text as a JSON string, as it is written into rows.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    crate::json::quoted(text)
+}
+
+/// Does half of a surrogate pair stand in an unescaped text?
+#[must_use]
+pub fn has_lone_surrogate(text: &[u8]) -> bool {
+    crate::value::has_lone_surrogate(text)
+}
+
 /// As [`Tokenizer::each`], in pieces of about this size.
 pub fn each_token_by_piece(
     tokenizer: &mut Tokenizer,

@@ -1,9 +1,10 @@
 //! Golden vectors: what a text becomes, bit for bit, on every instruction set of this machine.
 //!
-//! `golden/vectors.tsv` is frozen. Runs over the same data must decide the same for ever, and indexes
-//! that one version wrote are read by the next. To change a line of it is to change a format: it needs
-//! a reason, a line in the changelog, and a new version of whatever stores such bits. If that is what
-//! you mean, `CURATEKIT_NEW_VECTORS=1 cargo test --test golden` writes the file anew.
+//! `golden/vectors.tsv` is frozen. Runs over the same data must decide the same for ever, and
+//! indexes that one version wrote are read by the next. To change a line of it is to change a
+//! format: it needs a reason, a line in the changelog, and a new version of whatever stores such
+//! bits. If that is what you mean, `CURATEKIT_NEW_VECTORS=1 cargo test --test golden` writes the
+//! file anew.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -34,7 +35,8 @@ fn texts() -> Vec<(&'static str, Vec<u8>)> {
         ),
         (
             "lengths",
-            "a bb ccc dddd eeeee ffffff 7777777 88888888 nine99999 0123456789abcdef seventeen_letter_words \
+            "a bb ccc dddd eeeee ffffff 7777777 88888888 nine99999 0123456789abcdef \
+            seventeen_letter_words \
             12345678901234567 a_word_that_has_more_than_two_hundred",
         ),
         (

@@ -1,0 +1,34 @@
+//! Run one kernel, for whoever counts its instructions: `one_kernel NAME`; without a name, list
+//! them.
+
+#[path = "../../core/benches/work/mod.rs"]
+mod work;
+
+use std::hint::black_box;
+use std::process::ExitCode;
+
+use work::{Amount, Run};
+
+/// Instructions are counted from here on, by name.
+#[inline(never)]
+fn counted(run: &mut Run) -> u64 {
+    run()
+}
+
+fn main() -> ExitCode {
+    let wanted = std::env::args().nth(1);
+    for work in work::all() {
+        let name = format!("{} {}", work.kernel, work.variant);
+        if wanted.is_none() {
+            println!("{name}");
+        } else if wanted.as_ref() == Some(&name) {
+            let (amount, mut run) = (work.make)();
+            run(); // buffers grow once
+            black_box(counted(&mut run));
+            let (Amount::Bytes(count) | Amount::Elements(count)) = amount;
+            println!("{count}");
+            return ExitCode::SUCCESS;
+        }
+    }
+    ExitCode::from(u8::from(wanted.is_some()))
+}
