@@ -51,6 +51,9 @@ lint: .venv/.native .venv/.group-lint .venv/.plugins | tools
 
 bench: .venv/.native .venv/.group-bench .venv/.plugins
 	$(BIN)/python benches/compare.py
+	$(BIN)/python benches/exact_cost.py
+	$(BIN)/python benches/chat_rate.py
+	$(BIN)/python benches/growth.py
 	$(BIN)/python benches/template_cost.py
 	$(BIN)/python benches/recipe_cost.py
 	$(BIN)/python benches/journal_cost.py

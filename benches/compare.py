@@ -16,7 +16,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -29,9 +28,9 @@ from numpy.typing import NDArray
 from corpus import DEFAULT_FOLDER, Corpus, build
 from environments import CannotInstallError, pinned, python
 from measure import Cost, run
-from page import publish
+from page import machine, publish, today
 from peer import PERMUTATIONS, THRESHOLD
-from truth import NGRAM, THRESHOLD_MILLIS, Truth, find, load, read_texts
+from truth import NGRAM, THRESHOLD_MILLIS, Truth, find, keep_first, load, read_texts
 
 MB = 1e6
 
@@ -71,8 +70,8 @@ class Result(NamedTuple):
     name: str
     costs: list[Cost]
     removed: int
-    found: int
-    """Rows removed that the truth removes too."""
+    left: int
+    """Rows kept that keep-first removes from what is kept."""
     false: int
     """Rows removed that have no neighbour at the threshold, kept or not."""
 
@@ -143,16 +142,14 @@ def measure(
             _empty(scratch)
             seconds = costs[tool.name][-1].cpu_seconds
             print(f"run {turn + 1} of {runs}: {tool.name}: {seconds:.2f} CPU s", flush=True)
-    return [
-        Result(
-            tool.name,
-            costs[tool.name],
-            removed=int(removed[tool.name].sum()),
-            found=int((removed[tool.name] & truth.removed).sum()),
-            false=int((removed[tool.name] & ~truth.has_neighbour).sum()),
-        )
-        for tool in contest
-    ]
+    return [_judged(tool.name, costs[tool.name], removed[tool.name], truth) for tool in contest]
+
+
+def _judged(name: str, costs: list[Cost], removed: NDArray[np.bool_], truth: Truth) -> Result:
+    kept = ~removed
+    left = keep_first(truth.pairs[kept[truth.pairs].all(axis=1)], len(removed))
+    false = removed & ~truth.has_neighbour
+    return Result(name, costs, int(removed.sum()), left=int(left.sum()), false=int(false.sum()))
 
 
 def removed_rows(texts: list[str], tool: Tool) -> NDArray[np.bool_]:
@@ -213,7 +210,7 @@ def table(corpus: Corpus, truth: Truth, results: list[Result]) -> str:
             cell(result, lambda cost: corpus.bytes / cost.cpu_seconds / MB, ".1f"),
             cell(result, lambda cost: cost.private_bytes / MB, ".0f"),
             f"{result.removed:,}",
-            f"{result.found / truth.removed.sum():.4f}",
+            f"{1 - result.left / truth.removed.sum():.4f}",
             f"{result.false:,} ({result.false / max(1, result.removed):.2%})",
         ]
         lines.append(f"| {' | '.join(cells)} |")
@@ -232,7 +229,7 @@ def report(corpus: Corpus, truth: Truth, results: list[Result], missing: dict[st
     return f"""
 {table(corpus, truth, results)}
 
-Median of {runs} runs, least and most in brackets; {once}: one run. {datetime.now(UTC):%Y-%m-%d}.
+Median of {runs} runs, least and most in brackets; {once}: one run. {today()}.
 
 {absent}- Corpus: {corpus.rows:,} rows, {size}, SHA-256 `{corpus.sha256}`.
 - Packages: {packages}.
@@ -240,15 +237,6 @@ Median of {runs} runs, least and most in brackets; {once}: one run. {datetime.no
 - Machine: {machine()}.
 - Software: {software}, Python {platform.python_version()}.
 """
-
-
-def machine() -> str:
-    """Processor, memory and system."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    model = models[0] if models else platform.machine()
-    return f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}"
 
 
 def head(corpus: Corpus, rows: int, folder: Path) -> Corpus:
@@ -297,7 +285,7 @@ def main() -> None:
         print(text)
     else:
         publish("near", text)
-    if results[0].false or results[0].found < 0.999 * truth.removed.sum():
+    if results[0].false or results[0].left > 0.001 * truth.removed.sum():
         sys.exit("curatekit is wrong on this corpus: see recall and false removals")
 
 
