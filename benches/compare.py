@@ -1,6 +1,6 @@
 """Measure curatekit beside its peers: cost, recall and false removals, on one file in one sitting.
 
-    python benches/compare.py [--runs N] [--only PEER ...] [--rows N] [--folder FOLDER]
+    python benches/compare.py [--runs N] [--only PEER ...] [--rows N] [--dry]
 
 Every tool reads the corpus from disk and writes the rows it keeps, as a process of its own, in
 turn. What it removed is read off the rows that it wrote, and judged by `truth.py`. The results go
@@ -26,7 +26,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from corpus import DEFAULT_FOLDER, Corpus, build
-from environments import CannotInstallError, pinned, python
+from environments import CannotInstallError, python, release
 from measure import Cost, run
 from page import machine, publish, today
 from peer import PERMUTATIONS, THRESHOLD
@@ -53,7 +53,7 @@ IN_OUR_ENVIRONMENT = {
     "datasketch": "peer_datasketch.py datasketch",
 }
 SLOW = ("datasketch", "text-dedup", "datatrove")
-"""Measured once; they take a minute or more."""
+"""Measured once: they take a minute or more."""
 
 
 class Tool(NamedTuple):
@@ -77,7 +77,7 @@ class Result(NamedTuple):
 
 
 def tools(corpus: Path, scratch: Path, environments: Path) -> tuple[list[Tool], dict[str, str]]:
-    """The commands to compare, curatekit first; and why peers are missing."""
+    """The commands to compare, curatekit first; and why which peer is missing."""
     ours, curatekit = scratch / "curatekit", Path(sys.executable).with_name("curatekit")
     rules = ["--alike", "whole", "--ngram", str(NGRAM), "--threshold", str(THRESHOLD)]
     command: list[str | Path] = [curatekit, "dedup", corpus, "-o", ours, "--threads", "1", *rules]
@@ -88,19 +88,20 @@ def tools(corpus: Path, scratch: Path, environments: Path) -> tuple[list[Tool], 
         kept = scratch / f"{number}.jsonl"
         found.append(Tool(name, [sys.executable, here / file, way, corpus, kept], kept))
     missing = {}
-    for name, group, arguments, kept in (
-        ("text-dedup", "bench-text-dedup", _text_dedup(corpus, scratch), scratch / "text-dedup"),
-        (
+    for tool in (
+        Tool("text-dedup", _text_dedup(corpus, scratch), scratch / "text-dedup"),
+        Tool(
             "datatrove",
-            "bench-datatrove",
             [here / "peer_datatrove.py", corpus, scratch / "datatrove"],
             scratch / "datatrove" / "00000.jsonl",
         ),
     ):
         try:
-            found.append(Tool(name, [python(group, environments), *arguments], kept))
+            interpreter = python(f"bench-{tool.name}", environments)
         except CannotInstallError as error:
-            missing[name] = str(error)
+            missing[tool.name] = str(error)
+        else:
+            found.append(tool._replace(command=[interpreter, *tool.command]))
     return found, missing
 
 
@@ -223,7 +224,7 @@ def report(corpus: Corpus, truth: Truth, results: list[Result], missing: dict[st
     packages = ", ".join(f"{name} {release}" for name, release in corpus.packages.items())
     paired = f"{len(truth.pairs):,} pairs at {THRESHOLD_MILLIS / 1000} or above"
     names = list(dict.fromkeys(each.name.split(",")[0] for each in results))
-    software = ", ".join(f"{name} {pinned(name)}" for name in [*names, "numpy"])
+    software = ", ".join(f"{name} {release(name)}" for name in [*names, "numpy"])
     absent = "".join(f"- Not measured: {name}: {why}.\n" for name, why in missing.items())
     runs, once = len(results[0].costs), ", ".join(SLOW)
     return f"""
@@ -264,6 +265,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="runs of each tool (default: 3)")
     parser.add_argument("--rows", type=int, help="take the first rows only, and publish nothing")
     parser.add_argument("--only", nargs="+", metavar="PEER", help="and publish nothing")
+    parser.add_argument("--dry", action="store_true", help="publish nothing")
     options = parser.parse_args()
     print("corpus and truth (some minutes if they are not there yet)", flush=True)
     corpus = build(options.folder)
@@ -281,7 +283,7 @@ def main() -> None:
             print(f"the machine is busy: load average {os.getloadavg()[0]:.1f}")
         results = measure(contest, scratch, texts, truth, options.runs)
     text = report(corpus, truth, results, missing)
-    if options.rows or options.only:
+    if options.dry or options.rows or options.only:
         print(text)
     else:
         publish("near", text)

@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 
 PROJECT = Path(__file__).parent.parent / "pyproject.toml"
@@ -48,11 +50,10 @@ def _install(command: list[str]) -> None:
         raise CannotInstallError(lines[-1])
 
 
-def pinned(name: str) -> str:
-    """The version that a distribution has in this or in another environment."""
+def release(name: str) -> str:
+    """The version of a distribution, in this environment or in one of those made here."""
+    with suppress(PackageNotFoundError):
+        return version(name)
     groups = tomllib.loads(PROJECT.read_text())["dependency-groups"]
-    pins = [pin for group in groups.values() for pin in group if isinstance(pin, str)]
-    for alone in WITHOUT_REQUIREMENTS.values():
-        pins += alone
-    found = dict(pin.split("==") for pin in pins if "==" in pin)
-    return found[name] if name in found else version(name)
+    pins = chain.from_iterable([*groups.values(), *WITHOUT_REQUIREMENTS.values()])
+    return dict(pin.split("==") for pin in pins if isinstance(pin, str))[name]

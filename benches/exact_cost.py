@@ -17,8 +17,8 @@ from pathlib import Path
 from statistics import median
 
 from corpus import DEFAULT_FOLDER, build
-from environments import pinned
-from made import Made, copied, documents, kept
+from environments import release
+from made import Made, copied, documents, stored
 from measure import Cost, run
 from ours import COMMAND
 from page import machine, publish, today
@@ -47,12 +47,12 @@ def main() -> None:
     corpus = build(given.folder)
     whole = f"{corpus.sha256} {given.copies}"
     files = {
-        "documents": kept(
+        "documents": stored(
             given.folder / f"documents-{given.copies}.jsonl",
             whole,
             documents(corpus, given.copies),
         ),
-        "documents, half of them copies": kept(
+        "documents, half of them copies": stored(
             given.folder / f"copied-{given.copies}.jsonl",
             f"{whole} {COPIES}",
             copied(documents(corpus, given.copies), COPIES),
@@ -67,7 +67,7 @@ def main() -> None:
             lines += measured(name, file, Path(scratch), given.runs)
     told = "\n".join(f"- {name.capitalize()}: {file}." for name, file in files.items())
     software = ", ".join(
-        f"{name} {pinned(name)}" for name in ("curatekit", "orjson", "xxhash", "duckdb", "polars")
+        f"{name} {release(name)}" for name in ("curatekit", "orjson", "xxhash", "duckdb", "polars")
     )
     text = "\n".join(
         [

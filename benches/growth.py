@@ -25,7 +25,7 @@ from typing import NamedTuple
 import orjson
 
 from corpus import DEFAULT_FOLDER, Corpus, build
-from made import Made, chats, documents, kept, write
+from made import Made, chats, documents, stored, write
 from measure import Cost
 from ours import Run, dedup, start
 from page import machine, publish, today
@@ -50,7 +50,7 @@ def growth(setting: Setting, scratch: Path) -> str:
     """Measure time; the section as Markdown."""
     base, copies = setting.corpus, setting.copies
     small, large = (
-        kept(
+        stored(
             setting.folder / f"documents-{times}.jsonl",
             f"{base.sha256} {times}",
             documents(base, times),

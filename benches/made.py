@@ -54,7 +54,7 @@ def write(path: Path, lines: Iterable[bytes]) -> Made:
     return Made(path, rows, size, digest.hexdigest())
 
 
-def kept(path: Path, made_for: str, lines: Iterable[bytes]) -> Made:
+def stored(path: Path, made_for: str, lines: Iterable[bytes]) -> Made:
     """Write lines to a file that stays, or take the one that was made for the same."""
     manifest = path.with_suffix(".json")
     if manifest.exists():
@@ -153,7 +153,7 @@ def chats(rows: int, *, copies: float = 0.02) -> Iterator[bytes]:
 
 
 def _vocabulary() -> list[str]:
-    """Words of two to ten letters, no two alike, the commonest the shortest."""
+    """Words of two to ten letters, no two alike; the first, which are the commonest, are short."""
     rng = Random(0)
     syllables = [first + second for first in "bcdfghklmnprstvwz" for second in "aeiou"]
     found: dict[str, None] = {}

@@ -20,6 +20,7 @@ BANDS, WIDTH = 9, 13
 def by_daft(path: Path) -> Kept:
     """Keep the first row of every cluster; True is kept."""
     daft.set_runner_native(num_threads=1)
+    numbers = daft.func(_numbers)
     text = daft.col("text").normalize(
         remove_punct=True, lowercase=True, nfd_unicode=True, white_space=True
     )
@@ -29,27 +30,25 @@ def by_daft(path: Path) -> Kept:
         seed=SEED,
         hash_function="xxhash",
     )
-    nodes = (
+    clusters = (
         daft.read_json(str(path))
         .with_column("node", functions.monotonically_increasing_id())
-        .select("node", signature.alias("signature"))
-        .with_column("bands", daft.col("signature").chunk(WIDTH))
-        .with_column("band", _numbers(daft.col("bands")))
-        .collect()
-    )
-    clusters = (
-        nodes.explode("bands", "band")
+        .with_column("bands", signature.chunk(WIDTH))
+        .select("node", "bands", numbers(daft.col("bands")).alias("band"))
+        .explode("bands", "band")
         .groupby("band", "bands")
         .agg(daft.col("node").list_agg().alias("nodes"))
         .where(daft.col("nodes").list_count() > daft.lit(1))
         .select("nodes")
         .to_pydict()["nodes"]
     )
-    return _firsts(clusters, nodes.count_rows())
+    with path.open("rb") as lines:
+        rows = sum(1 for _ in lines)
+    return _firsts(clusters, rows)
 
 
-@daft.func
 def _numbers(bands: list[list[int]]) -> list[int]:
+    """Give each band of a row its number."""
     return list(range(len(bands)))
 
 
