@@ -55,7 +55,8 @@ def write(path: Path, lines: Iterable[bytes]) -> Made:
 
 
 def stored(path: Path, made_for: str, lines: Iterable[bytes]) -> Made:
-    """Write lines to a file that stays, or take the one that was made for the same."""
+    """Write lines to a file that stays, or take the one that this code made for the same."""
+    made_for = f"{made_for} {hashlib.sha256(Path(__file__).read_bytes()).hexdigest()}"
     manifest = path.with_suffix(".json")
     if manifest.exists():
         facts = json.loads(manifest.read_text())
@@ -118,8 +119,8 @@ def chats(rows: int, *, copies: float = 0.02) -> Iterator[bytes]:
     """
     rng = np.random.default_rng(0)
     words = _vocabulary()
-    weights = 1 / np.arange(1, VOCABULARY + 1)
-    cumulative = np.cumsum(weights / weights.sum())
+    cumulative = np.cumsum(1 / np.arange(1, VOCABULARY + 1))
+    cumulative /= cumulative[-1]
     openings = [
         " ".join(words[at] for at in np.searchsorted(cumulative, rng.random(length)).tolist())
         for length in rng.integers(2, 6, OPENINGS)
@@ -129,20 +130,17 @@ def chats(rows: int, *, copies: float = 0.02) -> Iterator[bytes]:
         count = min(CHUNK_ROWS, rows - begin)
         asked, told = rng.poisson(11, count) + 3, rng.poisson(22, count) + 4
         drawn = np.searchsorted(cumulative, rng.random(int((asked + told).sum())))
-        said = [words[at] for at in drawn.tolist()]
-        opened = rng.integers(0, 3 * OPENINGS, count).tolist()
-        chance = rng.random(count).tolist()
-        ends = np.cumsum(asked + told)
-        for row, (end, tell) in enumerate(zip(ends.tolist(), told.tolist(), strict=True)):
-            if chance[row] < copies and recent:
+        said = iter([words[at] for at in drawn.tolist()])
+        columns = asked, told, rng.integers(0, 3 * OPENINGS, count), rng.random(count)
+        for ask, tell, opening, chance in zip(*(each.tolist() for each in columns), strict=True):
+            asking, answer = (" ".join(islice(said, length)) for length in (ask, tell))
+            if chance < copies and recent:
                 texts = recent[0]
-                if chance[row] < copies / 2:
+                if chance < copies / 2:
                     texts = [text.upper() for text in texts]
             else:
-                asking = " ".join(said[end - tell - asked[row] : end - tell])
-                if opened[row] < OPENINGS:
-                    asking = f"{openings[opened[row]]} {asking}"
-                answer = " ".join(said[end - tell : end])
+                if opening < OPENINGS:
+                    asking = f"{openings[opening]} {asking}"
                 texts = [f"{asking.capitalize()}?", f"{answer.capitalize()}."]
                 recent.append(texts)
             turns = [
