@@ -15,7 +15,7 @@ import argparse
 import math
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -58,36 +58,12 @@ def growth(setting: Setting, scratch: Path) -> str:
         for times in (1, copies)
     )
     first = start(large.path, scratch, WHOLE)
-    lines = ["| | | |", "|---|---|---|"]
-
-    few, many = _alternate(
-        (small.path, large.path), scratch, setting.runs, lambda one: _cpu(one, first)
-    )
-    _check_structure(few.last, many.last, copies)
-    exponent = math.log(many.middle / few.middle) / math.log(large.bytes / small.bytes)
-    lines.append(
-        f"| {small.bytes / 1e9:.2f} GB and {large.bytes / 1e9:.2f} GB | {few} and {many} CPU s "
-        f"| exponent {exponent:.3f} |"
-    )
-
-    ratio = _threads(large, scratch, setting.runs)
-    lines.append(ratio)
-
-    rows = min(AMONG, large.rows)
-    edited = EDITED * rows // AMONG
-    plain = write(scratch / "plain.jsonl", _head(large.path, rows))
-    among = write(scratch / "among.jsonl", with_edited(plain, edited))
-    without, with_them = _alternate(
-        (plain.path, among.path), scratch, setting.runs, lambda one: _cpu(one, first)
-    )
-    found = with_them.last.report["rows"] - with_them.last.report["kept"]
-    found -= without.last.report["rows"] - without.last.report["kept"]
-    lines.append(
-        f"| {rows:,} rows, and with {edited:,} copies of one, 1 % of the words edited "
-        f"({found:,} of them removed) | {without} and {with_them} CPU s "
-        f"| {with_them.middle / without.middle - 1:+.1%} |"
-    )
-    told = [
+    lines = [
+        "| | | |",
+        "|---|---|---|",
+        _larger(small, large, first, scratch, setting.runs),
+        _threads(large, scratch, setting.runs),
+        _bulk(large, first, scratch, setting.runs),
         "",
         f"Median of {setting.runs} runs, least and most in brackets; {today()}.",
         "",
@@ -95,11 +71,40 @@ def growth(setting: Setting, scratch: Path) -> str:
         f"- {copies} renamings of it: {large}.",
         f"- Machine: {machine()}.",
     ]
-    return "\n".join([*lines, *told])
+    return "\n".join(lines)
+
+
+def _larger(small: Made, large: Made, first: Cost, scratch: Path, runs: int) -> str:
+    """CPU over both files. Rows must be alike within a renaming, and not across."""
+    few, many = _alternate((small.path, large.path), first, scratch, runs)
+    share = many.last.report["kept"] / few.last.report["kept"] * small.rows / large.rows
+    if not 0.98 < share < 1.02:
+        sys.exit(f"renamings keep {share:.3f} of what the corpus does: the files do not compare")
+    exponent = math.log(many.middle / few.middle) / math.log(large.bytes / small.bytes)
+    return (
+        f"| {small.bytes / 1e9:.2f} GB and {large.bytes / 1e9:.2f} GB | {few} and {many} CPU s "
+        f"| exponent {exponent:.3f} |"
+    )
+
+
+def _bulk(large: Made, first: Cost, scratch: Path, runs: int) -> str:
+    """CPU over some rows, with and without edited copies of one."""
+    rows = min(AMONG, large.rows)
+    copies = EDITED * rows // AMONG
+    plain = write(scratch / "plain.jsonl", _head(large.path, rows))
+    among = write(scratch / "among.jsonl", with_edited(plain, copies))
+    without, with_them = _alternate((plain.path, among.path), first, scratch, runs)
+    found = sum(with_them.last.report["removed"].values())
+    found -= sum(without.last.report["removed"].values())
+    return (
+        f"| {rows:,} rows, and with {copies:,} copies of one, 1 % of the words edited "
+        f"({found:,} of them removed) | {without} and {with_them} CPU s "
+        f"| {with_them.middle / without.middle - 1:+.1%} |"
+    )
 
 
 class Figures(NamedTuple):
-    """A figure of all runs over a file, and the last of the runs."""
+    """CPU seconds of all runs over a file, and the last of the runs."""
 
     values: list[float]
     last: Run
@@ -113,29 +118,16 @@ class Figures(NamedTuple):
         return f"{self.middle:.2f} ({min(self.values):.2f}–{max(self.values):.2f})"
 
 
-def _alternate(
-    files: Iterable[Path], scratch: Path, runs: int, figure: Callable[[Run], float]
-) -> list[Figures]:
-    """Deduplicate each file `runs` times, in turn."""
+def _alternate(files: Sequence[Path], first: Cost, scratch: Path, runs: int) -> list[Figures]:
+    """CPU seconds over each file, deduplicated `runs` times in turn, less those of one row."""
     values: dict[Path, list[float]] = {file: [] for file in files}
     last: dict[Path, Run] = {}
     for turn in range(runs):
         for file, found in values.items():
             last[file] = dedup(file, scratch / "out", WHOLE)
-            found.append(figure(last[file]))
-            print(f"{file.name}, run {turn + 1} of {runs}: {found[-1]:.2f}", flush=True)
+            found.append(last[file].cost.cpu_seconds - first.cpu_seconds)
+            print(f"{file.name}, run {turn + 1} of {runs}: {found[-1]:.2f} CPU s", flush=True)
     return [Figures(found, last[file]) for file, found in values.items()]
-
-
-def _cpu(one: Run, first: Cost) -> float:
-    return one.cost.cpu_seconds - first.cpu_seconds
-
-
-def _check_structure(few: Run, many: Run, copies: int) -> None:
-    """Rows of one renaming must be as alike as before, and rows of two must not be alike."""
-    share = many.report["kept"] / few.report["kept"] / copies
-    if not 0.98 < share < 1.02:
-        sys.exit(f"renamings keep {share:.3f} of what the corpus does: the files do not compare")
 
 
 def _threads(large: Made, scratch: Path, runs: int) -> str:
