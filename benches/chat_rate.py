@@ -45,19 +45,19 @@ def main() -> None:
         for way in WAYS:
             options = ["--alike", way]
             first = start(made.path, Path(folder), options)
-            taken, memory, removed = [], 0, {}
+            taken, memory, removed = [], 0, 0
             for turn in range(given.runs):
                 done = dedup(made.path, Path(folder) / "out", options)
-                removed = done.report["removed"]
-                if removed["exact-duplicate"] != exact or sum(removed.values()) < copies:
-                    sys.exit(f"{way} removed {removed} of {exact} exact copies and {copies} in all")
+                removed = sum(done.report["removed"].values())
+                if removed < copies:
+                    sys.exit(f"{way} removed {removed:,} rows, and {copies:,} are copies")
                 taken.append(done.cost.cpu_seconds - first.cpu_seconds)
                 memory = max(memory, done.cost.private_bytes)
                 print(f"{way}, run {turn + 1}: {made.rows / taken[-1]:,.0f} rows/s", flush=True)
             rates = [made.rows / seconds for seconds in taken]
             lines.append(
                 f"| `--alike {way}` | {median(rates):,.0f} ({min(rates):,.0f}–{max(rates):,.0f}) "
-                f"| {median(taken):.2f} | {memory / 1e6:.0f} | {sum(removed.values()):,} |"
+                f"| {median(taken):.2f} | {memory / 1e6:.0f} | {removed:,} |"
             )
     planted = f"{exact:,} of them exact copies and {copies - exact:,} copies in other case"
     runs = f"Median of {given.runs} runs, least and most in brackets; {today()}, {machine()}."
