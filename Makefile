@@ -64,6 +64,9 @@ counts: $(VENV) | tools
 
 bench: .venv/.native .venv/.group-bench .venv/.plugins
 	$(BIN)/python benches/compare.py
+	$(BIN)/python benches/exact_cost.py
+	$(BIN)/python benches/chat_rate.py
+	$(BIN)/python benches/growth.py
 	$(BIN)/python benches/template_cost.py
 	$(BIN)/python benches/recipe_cost.py
 	$(BIN)/python benches/journal_cost.py

@@ -23,12 +23,15 @@ from typing import NamedTuple
 PACKAGES = (
     "cmake-doc",
     "git-doc",
+    "libboost1.81-doc",
     "linux-doc-6.1",
     "llvm-14-doc",
     "llvm-15-doc",
     "postgresql-doc-15",
     "python-django-doc",
+    "python-sqlalchemy-doc",
     "python3.11-doc",
+    "qtbase5-doc-html",
     "sqlite3-doc",
     "vim-doc",
 )

@@ -1,11 +1,12 @@
-"""What a command costs: CPU, time and private memory of one process."""
+"""What a command costs: CPU, time and private memory of a process and those that it starts."""
 
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,10 +17,10 @@ class Cost(NamedTuple):
     """What one run of a command took."""
 
     cpu_seconds: float
-    """User and system time, from its start to its end, the interpreter included."""
+    """User and system time, from its start to its end, the interpreter included, in seconds."""
     wall_seconds: float
     private_bytes: int
-    """Peak of its anonymous memory (`RssAnon`), sampled; mapped files are page cache."""
+    """Peak of anonymous memory of all its processes, sampled; mapped files are page cache."""
 
 
 def run(command: Sequence[str | Path], env: Mapping[str, str]) -> Cost:
@@ -49,12 +50,34 @@ class _Watch(threading.Thread):
         self.peak = 0
 
     def run(self) -> None:
-        status = Path(f"/proc/{self.process.pid}/status")
         while self.process.returncode is None:
-            try:
-                fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
-            except (FileNotFoundError, ProcessLookupError):
-                return
-            # A process that has ended, but is not yet waited for, has no memory.
-            self.peak = max(self.peak, int(fields.get("RssAnon", "0 kB").split()[0]) * 1024)
+            self.peak = max(self.peak, private_bytes(self.process.pid))
             time.sleep(SAMPLE_SECONDS)
+
+
+def private_bytes(pid: int) -> int:
+    """Anonymous memory of a process and of all below it; none if it has ended.
+
+    Pages that processes share after a fork are counted once, by their `Pss`, which takes longer to
+    find out than the `Rss` of a process alone.
+    """
+    processes = list(_tree(pid))
+    if len(processes) == 1:
+        return _field(pid, "status", "RssAnon")
+    return sum(_field(process, "smaps_rollup", "Pss_Anon") for process in processes)
+
+
+def _tree(pid: int) -> Iterator[int]:
+    yield pid
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            yield from _tree(int(child))
+
+
+def _field(pid: int, file: str, name: str) -> int:
+    """A size that the system tells of a process, in bytes; none if it has ended."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{pid}/{file}").read_text().splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1]) * 1024
+    return 0

@@ -68,11 +68,16 @@ def read_texts(path: Path) -> list[str]:
 def find(texts: list[str]) -> Truth:
     """Find all pairs, then walk the rows: one goes if an earlier kept row is its neighbour."""
     pairs = _all_pairs(*_number_shingles(texts))
-    removed = np.zeros(len(texts), bool)
+    return Truth(pairs, keep_first(pairs, len(texts)))
+
+
+def keep_first(pairs: Ints, rows: int) -> NDArray[np.bool_]:
+    """Which rows go, `(rows,)`: those with an earlier kept one in a pair."""
+    removed = np.zeros(rows, bool)
     for earlier, later in pairs[np.lexsort((pairs[:, 0], pairs[:, 1]))].tolist():
         if not removed[earlier]:
             removed[later] = True
-    return Truth(pairs, removed)
+    return removed
 
 
 def tokens(text: str) -> list[str]:
