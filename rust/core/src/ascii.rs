@@ -68,7 +68,7 @@ impl Ascii {
     }
 
     #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,bmi1")]
+    #[target_feature(enable = "avx2,bmi1,popcnt")]
     fn read_avx2(&mut self, text: &[u8]) {
         self.read_by(text, |block, lower| classify_avx2(block, lower), spread);
     }

@@ -70,20 +70,19 @@ impl Banding {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: an `Instructions` is only made where the machine has them.
             Set::Avx512Vbmi | Set::Avx512 => unsafe { self.keys_avx512(signature) },
-            _ => self.keys_in_lanes(signature),
+            _ => {
+                let bands = signature.chunks_exact(self.slots).take(self.bands);
+                let mixed = |key, &slot: &u32| mix(key ^ u64::from(slot));
+                bands.map(|slots| slots.iter().fold(0, mixed)).collect()
+            }
         }
     }
 
+    /// A key mixes in one slot after the other, so all bands go side by side where eight numbers are
+    /// multiplied in one step.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
     fn keys_avx512(self, signature: &Signature) -> Vec<u64> {
-        self.keys_in_lanes(signature)
-    }
-
-    /// A key mixes in one slot after the other, so all bands go side by side.
-    #[inline(always)]
-    #[allow(clippy::inline_always)] // compiled once for each instruction set that calls it
-    fn keys_in_lanes(self, signature: &Signature) -> Vec<u64> {
         const LANES: usize = 8;
         let mut keys = vec![0; self.bands.next_multiple_of(LANES)];
         let mut slots = [0; SLOTS];

@@ -159,7 +159,7 @@ fn hash_words_by(
         lengths: [1; BATCH],
     };
     let mut long = fetch(&mut words);
-    let Words { letters, lengths } = words;
+    let Words { letters, lengths } = &words;
     let count = starts.len().min(lasts.len());
     let steps = letters
         .as_chunks::<LANES>()

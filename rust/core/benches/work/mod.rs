@@ -60,9 +60,10 @@ pub fn all() -> Vec<Work> {
     }
     for instructions in Instructions::all() {
         let minhash = move || minhash(instructions);
+        let keys = move || keys(instructions);
         all.push(work("minhash", instructions.name(), minhash));
+        all.push(work("band-keys", instructions.name(), keys));
     }
-    all.push(work("band-keys", "25 bands", keys));
     all.push(work("bands", "1 in 10 shared", bands));
     all
 }
@@ -292,7 +293,7 @@ fn minhash(instructions: Instructions) -> (Amount, Run) {
     (amount, Box::new(run))
 }
 
-fn keys() -> (Amount, Run) {
+fn keys(instructions: Instructions) -> (Amount, Run) {
     let banding = Banding::for_threshold(800).expect("there is one");
     let mut signature = MinHash::empty();
     MinHash::new(0).add(&mut signature, &[mix(1), mix(2)]);
@@ -300,7 +301,8 @@ fn keys() -> (Amount, Run) {
         let mut sum = 0;
         for _ in 0..1000 {
             signature[0] ^= 1;
-            sum ^= band_keys(banding, &signature).fold(0, |sum, key| sum ^ key);
+            let keys = band_keys(banding, &signature, instructions);
+            sum ^= keys.into_iter().fold(0, |sum, key| sum ^ key);
         }
         sum
     };
