@@ -1,7 +1,7 @@
 """Deduplicate with daft as its page on MinHash deduplication shows it, on one thread.
 
-Only the clusters are joined otherwise: by a union of sets in Python. The page's own way, passes of
-joins over the edges until nothing changes, takes longer.
+Only the clusters are joined otherwise: by a union of sets in Python, in one pass. The page does it
+in passes of joins over the edges, until nothing changes.
 """
 
 from collections.abc import Iterable
