@@ -25,8 +25,10 @@ use crate::tally::{Deeds, Pair, Tally};
 use crate::template::template;
 use crate::watch::Watch;
 
-/// Bytes of sets that are held at most: more would hardly be asked for again.
-const CACHE: u64 = 256 << 20;
+/// Bytes of sets that are held at most: those that are compared again soon, and, where families are
+/// asked for their consensus, their members.
+const CACHE: u64 = 16 << 20;
+const CACHE_OF_FAMILIES: u64 = 256 << 20;
 
 /// Families that are told about.
 const FAMILIES: usize = 100;
@@ -82,7 +84,8 @@ impl Near<'_> {
             tokens: consensus || numbers,
             ..shingling
         };
-        let cache_bytes = CACHE.min(settings.memory / 4);
+        let most = if consensus { CACHE_OF_FAMILIES } else { CACHE };
+        let cache_bytes = most.min(settings.memory / 4);
         let cache = SetCache::new(&decisions.corpus, shingling, cache_bytes);
         let memory = (settings.memory / 4).max(1 << 20) as usize;
         let proposer = Proposer {
