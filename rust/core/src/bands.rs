@@ -84,17 +84,16 @@ impl Banding {
     #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
     fn keys_avx512(self, signature: &Signature) -> Vec<u64> {
         const LANES: usize = 8;
-        let mut keys = vec![0; self.bands.next_multiple_of(LANES)];
-        let mut slots = [0; SLOTS];
-        for slot in 0..self.slots {
-            let of_bands = signature.iter().skip(slot).step_by(self.slots);
-            for (lane, &minimum) in slots.iter_mut().zip(of_bands).take(self.bands) {
-                *lane = u64::from(minimum);
-            }
-            let lanes = slots.as_chunks::<LANES>().0;
-            for (keys, slots) in keys.as_chunks_mut::<LANES>().0.iter_mut().zip(lanes) {
-                for (key, slot) in keys.iter_mut().zip(slots) {
-                    *key = mix(*key ^ slot);
+        let mut keys = vec![0_u64; self.bands.next_multiple_of(LANES)];
+        let (steps, _) = keys.as_chunks_mut::<LANES>();
+        for (step, keys) in steps.iter_mut().enumerate() {
+            for slot in 0..self.slots {
+                // What is behind the last band means nothing, and must not fail.
+                let place = |lane: usize| (step * LANES + lane) * self.slots + slot;
+                let minima: [u32; LANES] =
+                    std::array::from_fn(|lane| signature[place(lane) % SLOTS]);
+                for (key, minimum) in keys.iter_mut().zip(minima) {
+                    *key = mix(*key ^ u64::from(minimum));
                 }
             }
         }
