@@ -98,7 +98,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
                 .collect()
         }
         "tokens" => {
-            let long = TEXTS.join(" ").repeat(3);
+            let long = TEXTS.join(" ");
             let texts = TEXTS.iter().map(bytes).chain([long.into_bytes()]);
             let sizes = [0_u8, 3, 200].into_iter();
             let texts: Vec<Vec<u8>> = texts.collect();
