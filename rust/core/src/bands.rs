@@ -86,12 +86,15 @@ impl Banding {
         const LANES: usize = 8;
         let mut keys = vec![0_u64; self.bands.next_multiple_of(LANES)];
         let (steps, _) = keys.as_chunks_mut::<LANES>();
-        for (step, keys) in steps.iter_mut().enumerate() {
-            for slot in 0..self.slots {
+        for slot in 0..self.slots {
+            let mut place = slot;
+            for keys in &mut *steps {
                 // What is behind the last band means nothing, and must not fail.
-                let place = |lane: usize| (step * LANES + lane) * self.slots + slot;
-                let minima: [u32; LANES] =
-                    std::array::from_fn(|lane| signature[place(lane) % SLOTS]);
+                let minima: [u32; LANES] = std::array::from_fn(|_| {
+                    let minimum = signature[place % SLOTS];
+                    place = place.wrapping_add(self.slots);
+                    minimum
+                });
                 for (key, minimum) in keys.iter_mut().zip(minima) {
                     *key = mix(*key ^ u64::from(minimum));
                 }
