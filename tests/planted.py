@@ -149,7 +149,7 @@ BUGS = (
     ),
     Bug(
         "a character escaped as a surrogate pair becomes two",
-        "value.rs",
+        "unescape.rs",
         "if (0xDC00..0xE000).contains(&low) {",
         "if false {",
     ),

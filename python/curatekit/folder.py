@@ -216,10 +216,11 @@ class RunFolder:
         return (*self._compared(mine, its), *self._elsewhere(mine, its))
 
     def _compared(self, mine: _Row, its: _Row) -> Iterator[Text]:
-        on = self._report.settings.on
+        on, also = self._report.settings.on, self._report.settings.also
+        fields = {f"also:{name}" for name in also}
         row, other = self._texts(*mine), self._texts(*its)
         for role in dict.fromkeys((*row, *other)):
-            is_compared = not on or role in on or role.startswith("also:")
+            is_compared = not on or role in on or role in fields
             yield Text(role, row.get(role, ""), other.get(role, ""), is_compared)
 
     def _texts(self, file: str, row: bytes) -> dict[str, str]:

@@ -40,18 +40,16 @@ pub struct Parts<'a> {
     pub duplicate_keys: u64,
 }
 
-/// The parts that are compared: which roles.
+/// The parts that are compared: which roles, beside the fields that were asked for by name.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
-    /// Roles, or empty for all. Fields that were asked for by name are always compared.
+    /// Roles, or empty for all.
     pub on: Vec<String>,
 }
 
 impl Selection {
     pub(crate) fn holds(&self, role: &str) -> bool {
-        self.on.is_empty()
-            || self.on.iter().any(|chosen| chosen == role)
-            || role.starts_with("also:")
+        self.on.is_empty() || self.on.iter().any(|chosen| chosen == role)
     }
 }
 
@@ -158,12 +156,7 @@ pub(crate) fn places<'a>(
     for (field, role) in &layout.also {
         let named = |(key, _): &(Key, usize)| key.is(field);
         if let Some((_, value)) = object.keys().filter(named).last() {
-            walk.leaf(
-                object.at(value),
-                RuleKind::Content,
-                Role::Known(role),
-                &Trail::Key(&Trail::Root, field),
-            )?;
+            walk.content(object.at(value), Role::Known(role));
         }
     }
     Ok(walk.duplicate_keys)
@@ -313,16 +306,24 @@ impl<'a, 'l, F: FnMut(Place<'a, '_>)> Walk<'l, F> {
             return Ok(());
         }
         match kind {
-            RuleKind::Content if value.is_array() => {
-                for block in value.elements() {
-                    self.block(block, role);
-                }
-            }
-            RuleKind::Content if value.is_object() => self.block(value, role),
+            RuleKind::Content => self.content(value, role),
             RuleKind::Opaque => self.opaque(value, role),
-            RuleKind::Text | RuleKind::Content => self.scalar(value, role),
+            RuleKind::Text => self.scalar(value, role),
         }
         Ok(())
+    }
+
+    /// A text, or a list of texts and of what is none.
+    fn content(&mut self, value: Value<'a>, role: Role) {
+        if value.is_array() {
+            for block in value.elements() {
+                self.block(block, role);
+            }
+        } else if value.is_object() {
+            self.block(value, role);
+        } else {
+            self.scalar(value, role);
+        }
     }
 
     /// One element of a multi-part content.

@@ -215,8 +215,8 @@ pub(crate) fn marked(hash: u64, is_number: bool) -> u64 {
     hash & !NUMBER | u64::from(is_number)
 }
 
-/// The scalar at `at` and its length in bytes. Total: whatever the bytes, it moves on and stays
-/// inside.
+/// The scalar at `at` and its length in bytes, as far as they are there: whatever the bytes, it moves
+/// on and stays inside.
 pub(crate) fn scalar(text: &[u8], at: usize) -> (char, usize) {
     let byte = |offset: usize| {
         text.get(at + offset)
@@ -235,7 +235,7 @@ pub(crate) fn scalar(text: &[u8], at: usize) -> (char, usize) {
     };
     (
         char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER),
-        length,
+        length.min(text.len() - at),
     )
 }
 

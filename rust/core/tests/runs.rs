@@ -5,8 +5,8 @@ use std::fmt::Write;
 use std::fs;
 
 use curatekit_core::{
-    Alike, Decisions, Error, Format, PartRule, Reading, Recall, RoleRule, RuleKind, Settings,
-    State, Watch, decide,
+    Alike, Decisions, Error, Format, Method, PartRule, Reading, Recall, RoleRule, RuleKind,
+    Settings, State, Watch, decide,
 };
 use tempfile::TempDir;
 
@@ -277,6 +277,43 @@ fn boilerplate_does_not_propose_pairs() {
 }
 
 /// A field that the layout reads too is compared in both ways, whatever roles are chosen.
+#[test]
+fn a_role_that_is_called_like_a_field_asked_for_is_none() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let path = folder.path().join("rows.jsonl");
+    let line = |text: &str| {
+        format!(
+            "{{\"messages\": [{{\"role\": \"user\", \"content\": \"one\"}}, \
+             {{\"role\": \"also:x\", \"content\": \"{text}\"}}]}}\n"
+        )
+    };
+    fs::write(&path, line("two") + &line("three")).expect("written");
+    let said = PartRule {
+        path: "messages[*].content".into(),
+        role: RoleRule::At("messages[*].role".into()),
+        kind: RuleKind::Content,
+    };
+    let format = Format {
+        name: "chat".into(),
+        parts: vec![said],
+        ..Format::default()
+    };
+    for (on, expected) in [(vec![], [0, 0]), (vec!["user".to_owned()], [0, 1])] {
+        let settings = Settings {
+            reading: Reading {
+                on,
+                ..Reading::default()
+            },
+            method: Method::Exact,
+            ..Settings::default()
+        };
+        let paths = [path.clone()];
+        let formats = std::slice::from_ref(&format);
+        let decisions = decide(&paths, formats, &settings, folder.path(), &Watch::default());
+        assert_eq!(decisions.expect("decided").state_codes(), expected);
+    }
+}
+
 #[test]
 fn a_field_asked_for_by_name_is_always_compared() {
     let turns = PartRule {

@@ -231,8 +231,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn push(&mut self, value: &RawValue, role: &str, text: Vec<u8>, opaque: bool) {
         let on = &self.selection.on;
-        // Roles of fields that were asked for by name begin like this, whoever names them so.
-        if on.is_empty() || on.iter().any(|chosen| chosen == role) || role.starts_with("also:") {
+        if on.is_empty() || on.iter().any(|chosen| chosen == role) {
             let start = slow::offset(value, self.row);
             self.found.push((role.to_owned(), opaque, text, start));
         }
