@@ -53,6 +53,7 @@ fn layouts() -> Vec<Layout> {
 
 fn told(parts: Parts) -> (Vec<Part<'static>>, u64) {
     let owned = |part: Part| Part {
+        role: Cow::Owned(part.role.into_owned()),
         text: Cow::Owned(part.text.into_owned()),
         ..part
     };
@@ -92,8 +93,8 @@ fn agrees(row: &[u8], tape: &mut Tape) {
         assert_eq!(block.texts(), texts.len());
         for (at, text) in texts.iter().enumerate() {
             assert_eq!(
-                (block.role(at), block.text(at)),
-                (&text.role, text.text.clone())
+                (&**block.role(at), block.text(at)),
+                (&*text.role, text.text.clone())
             );
         }
     }

@@ -265,7 +265,7 @@ impl Corpus {
     /// # Errors
     /// Why the row cannot be judged.
     pub fn read<'b>(
-        &self,
+        &'b self,
         row: usize,
         buffer: &'b mut Buffer,
     ) -> std::result::Result<Read<'b>, Problem> {
@@ -277,10 +277,10 @@ impl Corpus {
     /// Validate a row and tell where its compared parts stand; what was told of a row that cannot be
     /// judged does not count. Returns how many of its keys stood more than once.
     pub(crate) fn each_part<'b>(
-        &self,
+        &'b self,
         row: usize,
         buffer: &'b mut Buffer,
-        found: impl FnMut(Place<'b, '_>),
+        found: impl FnMut(Place<'b>),
     ) -> std::result::Result<u64, Problem> {
         let object = self.object(row, buffer)?;
         parts::places(object, self.layout(row), &self.selection, found)
@@ -300,7 +300,7 @@ impl Corpus {
     ///
     /// # Errors
     /// [`Error::Changed`], if it is not any more.
-    pub fn read_again<'b>(&self, row: usize, buffer: &'b mut Buffer) -> Result<Read<'b>> {
+    pub fn read_again<'b>(&'b self, row: usize, buffer: &'b mut Buffer) -> Result<Read<'b>> {
         self.read(row, buffer).map_err(|_| Error::Changed {
             path: self.rows.shard(row).source.path.clone(),
         })

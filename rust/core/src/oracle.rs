@@ -427,7 +427,13 @@ impl<'a> Walk<'a, '_> {
         if kind == RuleKind::Text && !value.is_string() {
             return Err(trail.wrong("a string"));
         }
-        if !self.selection.holds(role) {
+        // That of a field, and not one that a row names so.
+        let is_asked_for = self
+            .layout
+            .also
+            .iter()
+            .any(|(_, also)| Arc::ptr_eq(also, role));
+        if !is_asked_for && !self.selection.holds(role) {
             return Ok(());
         }
         match kind {
@@ -477,7 +483,7 @@ impl<'a> Walk<'a, '_> {
         let start = value.0.as_ptr() as usize - self.row.as_ptr() as usize;
         let span = start..start + value.0.len();
         self.parts.list.push(Part {
-            role: Arc::clone(role),
+            role: Cow::Owned(role.to_string()),
             opaque,
             text,
             span,

@@ -21,7 +21,7 @@ use crate::value::{Key, Value};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part<'a> {
     /// Who speaks: `user`, `assistant`, `text` …
-    pub role: Arc<str>,
+    pub role: Cow<'a, str>,
     /// Not text: compared by its raw bytes.
     pub opaque: bool,
     /// The unescaped text (UTF-8, half surrogates as three bytes), or the raw JSON of an opaque
@@ -60,15 +60,15 @@ impl<'a> Parts<'a> {
     /// The row is no object, or not of this layout.
     pub fn read(
         object: Value<'a>,
-        layout: &Layout,
+        layout: &'a Layout,
         selection: &Selection,
     ) -> Result<Self, Problem> {
         let mut list = Vec::new();
-        let duplicate_keys = places(object, layout, selection, |place: Place<'a, '_>| {
+        let duplicate_keys = places(object, layout, selection, |place: Place<'a>| {
             let text = (!place.opaque).then(|| place.value.text()).flatten();
             let text = text.unwrap_or(Cow::Borrowed(place.value.raw()));
             list.push(Part {
-                role: place.role.share(),
+                role: place.role.name(),
                 opaque: place.opaque,
                 text,
                 span: place.value.span(),
@@ -82,9 +82,9 @@ impl<'a> Parts<'a> {
 }
 
 /// Where one part stands.
-pub(crate) struct Place<'a, 'r> {
+pub(crate) struct Place<'a> {
     pub value: Value<'a>,
-    pub role: Role<'r>,
+    pub role: Role<'a>,
     pub opaque: bool,
 }
 
@@ -95,15 +95,18 @@ pub(crate) enum Role<'r> {
     Named(Value<'r>, &'r Layout),
 }
 
-impl Role<'_> {
-    pub(crate) fn share(self) -> Arc<str> {
+impl<'r> Role<'r> {
+    /// Its name: not counted, as an [`Arc`] is, for all threads would count the same ones.
+    pub(crate) fn name(self) -> Cow<'r, str> {
         match self {
-            Role::Known(role) => Arc::clone(role),
+            Role::Known(role) => Cow::Borrowed(role),
             Role::Named(word, layout) => {
-                let word = word.text().unwrap_or_default();
-                let word = String::from_utf8_lossy(&word);
+                let word = match word.text().unwrap_or_default() {
+                    Cow::Borrowed(word) => String::from_utf8_lossy(word),
+                    Cow::Owned(word) => String::from_utf8_lossy(&word).into_owned().into(),
+                };
                 let known = layout.roles.get(&*word);
-                known.map_or_else(|| Arc::from(&*word), Arc::clone)
+                known.map_or(word, |known| Cow::Borrowed(known))
             }
         }
     }
@@ -124,9 +127,9 @@ pub(crate) fn check(object: Value, layout: &Layout, selection: &Selection) -> Re
 /// As of [`Parts::read`].
 pub(crate) fn places<'a>(
     object: Value<'a>,
-    layout: &Layout,
+    layout: &'a Layout,
     selection: &Selection,
-    found: impl FnMut(Place<'a, '_>),
+    found: impl FnMut(Place<'a>),
 ) -> Result<u64, Problem> {
     if !object.is_object() {
         return Err(Problem::NotAnObject);
@@ -196,19 +199,19 @@ const FEW: usize = 8;
 /// Keys of one object that are compared two by two.
 const SMALL: usize = 12;
 
-struct Walk<'l, F> {
-    layout: &'l Layout,
-    selection: &'l Selection,
+struct Walk<'a, 's, F> {
+    layout: &'a Layout,
+    selection: &'s Selection,
     found: F,
     duplicate_keys: u64,
 }
 
-impl<'a, 'l, F: FnMut(Place<'a, '_>)> Walk<'l, F> {
+impl<'a, F: FnMut(Place<'a>)> Walk<'a, '_, F> {
     fn node(
         &mut self,
         value: Value<'a>,
-        node: &Node,
-        role: Option<Role>,
+        node: &'a Node,
+        role: Option<Role<'a>>,
         trail: &Trail,
     ) -> Result<(), Problem> {
         if value.is_null() {
@@ -243,8 +246,8 @@ impl<'a, 'l, F: FnMut(Place<'a, '_>)> Walk<'l, F> {
     fn members(
         &mut self,
         object: Value<'a>,
-        node: &Node,
-        role: Option<Role>,
+        node: &'a Node,
+        role: Option<Role<'a>>,
         trail: &Trail,
     ) -> Result<(), Problem> {
         // Nodes of values; 0, where the object itself stands, is none.
@@ -278,10 +281,7 @@ impl<'a, 'l, F: FnMut(Place<'a, '_>)> Walk<'l, F> {
         Ok(())
     }
 
-    fn role<'r>(&self, named: Option<Value<'r>>, trail: &Trail) -> Result<Role<'r>, Problem>
-    where
-        'l: 'r,
-    {
+    fn role(&self, named: Option<Value<'a>>, trail: &Trail) -> Result<Role<'a>, Problem> {
         let named = named.filter(|value| !value.is_null());
         let named = named.ok_or_else(|| Problem::MissingField {
             field: trail.path(),
@@ -296,13 +296,13 @@ impl<'a, 'l, F: FnMut(Place<'a, '_>)> Walk<'l, F> {
         &mut self,
         value: Value<'a>,
         kind: RuleKind,
-        role: Role,
+        role: Role<'a>,
         trail: &Trail,
     ) -> Result<(), Problem> {
         if kind == RuleKind::Text && !value.is_string() {
             return Err(trail.wrong("a string"));
         }
-        if !self.selection.on.is_empty() && !self.selection.holds(&role.share()) {
+        if !self.selection.on.is_empty() && !self.selection.holds(&role.name()) {
             return Ok(());
         }
         match kind {
@@ -314,7 +314,7 @@ impl<'a, 'l, F: FnMut(Place<'a, '_>)> Walk<'l, F> {
     }
 
     /// A text, or a list of texts and of what is none.
-    fn content(&mut self, value: Value<'a>, role: Role) {
+    fn content(&mut self, value: Value<'a>, role: Role<'a>) {
         if value.is_array() {
             for block in value.elements() {
                 self.block(block, role);
@@ -327,7 +327,7 @@ impl<'a, 'l, F: FnMut(Place<'a, '_>)> Walk<'l, F> {
     }
 
     /// One element of a multi-part content.
-    fn block(&mut self, block: Value<'a>, role: Role) {
+    fn block(&mut self, block: Value<'a>, role: Role<'a>) {
         let mut of_type = None;
         let mut said = None;
         for (key, value) in block.members() {
@@ -344,7 +344,7 @@ impl<'a, 'l, F: FnMut(Place<'a, '_>)> Walk<'l, F> {
     }
 
     /// A string is text, null is nothing, anything else is opaque.
-    fn scalar(&mut self, value: Value<'a>, role: Role) {
+    fn scalar(&mut self, value: Value<'a>, role: Role<'a>) {
         if value.is_string() {
             let opaque = false;
             (self.found)(Place {
@@ -357,7 +357,7 @@ impl<'a, 'l, F: FnMut(Place<'a, '_>)> Walk<'l, F> {
         }
     }
 
-    fn opaque(&mut self, value: Value<'a>, role: Role) {
+    fn opaque(&mut self, value: Value<'a>, role: Role<'a>) {
         let opaque = true;
         (self.found)(Place {
             value,
@@ -366,7 +366,7 @@ impl<'a, 'l, F: FnMut(Place<'a, '_>)> Walk<'l, F> {
         });
     }
 
-    fn every_string(&mut self, value: Value<'a>, role: Role) {
+    fn every_string(&mut self, value: Value<'a>, role: Role<'a>) {
         if value.is_object() {
             if value.keys().nth(SMALL).is_some() {
                 return self.large_object(value, role);
@@ -389,7 +389,7 @@ impl<'a, 'l, F: FnMut(Place<'a, '_>)> Walk<'l, F> {
     }
 
     /// The same of an object with so many keys that they are not compared two by two.
-    fn large_object(&mut self, object: Value<'a>, role: Role) {
+    fn large_object(&mut self, object: Value<'a>, role: Role<'a>) {
         let members: Vec<_> = object.keys().map(|(key, at)| (key.text(), at)).collect();
         let last: HashMap<&[u8], usize> = members.iter().map(|(key, at)| (&**key, *at)).collect();
         self.duplicate_keys += (members.len() - last.len()) as u64;
@@ -435,8 +435,9 @@ mod tests {
     fn read(row: &str) -> Result<Vec<(String, bool, String)>, String> {
         let mut tape = Tape::default();
         let value = validate(row.as_bytes(), &mut tape).expect("valid JSON");
+        let layout = chat();
         let parts =
-            Parts::read(value, &chat(), &Selection::default()).map_err(|p| p.to_string())?;
+            Parts::read(value, &layout, &Selection::default()).map_err(|p| p.to_string())?;
         let show = |part: &Part| {
             (
                 part.role.to_string(),

@@ -25,6 +25,9 @@ use crate::watch::Watch;
 /// Rows that one thread reads at a time.
 pub(crate) const BLOCK: usize = 1024;
 
+/// Rows after which it is told how far the pass is.
+const TOLD: usize = 64;
+
 /// Bytes of a text that is hashed by itself, and not copied to be hashed with all of its row.
 const COPIED: usize = 256;
 
@@ -104,6 +107,7 @@ impl Reader<'_> {
         scratch.columns.iter_mut().for_each(Vec::clear);
         scratch.hashes.resize_with(exact::COLUMNS, Vec::new);
         scratch.hashes.iter_mut().for_each(Vec::clear);
+        let mut read_bytes = 0;
         for at in 0..block.sizes.len() {
             let row = block.first_row + at;
             if self.state[row] == State::Absent {
@@ -123,8 +127,14 @@ impl Reader<'_> {
                     odd.problems.push((row as u32, problem));
                 }
             }
-            self.watch.advance(self.corpus.rows.size(row))?;
+            // All threads count in one place, so not at every row.
+            self.watch.check()?;
+            read_bytes += self.corpus.rows.size(row);
+            if at % TOLD == TOLD - 1 {
+                self.watch.advance(std::mem::take(&mut read_bytes))?;
+            }
         }
+        self.watch.advance(read_bytes)?;
         let number = block.first_row / BLOCK;
         self.hashes.write(number, &scratch.hashes)?;
         if let Some(spool) = self.spool {
@@ -190,7 +200,7 @@ impl Reader<'_> {
             // Half a surrogate pair can only be written as a code.
             has_lone |= matches!(&text, Some(Cow::Owned(text)) if has_lone_surrogate(text));
             let text = text.unwrap_or(Cow::Borrowed(place.value.raw()));
-            self.add(&place.role.share(), place.opaque, &text, content);
+            self.add(&place.role.name(), place.opaque, &text, content);
         })?;
         counts.duplicate_keys += duplicate_keys;
         counts.lone_surrogates += u64::from(has_lone);

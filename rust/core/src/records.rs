@@ -20,6 +20,7 @@ use crate::error::{Problem, Result};
 use crate::format::Layout;
 use crate::json::{quoted, validate};
 use crate::parts::{self, Selection};
+use crate::shingles::Roles;
 use crate::stats::Statistics;
 use crate::tape::Tape;
 use crate::value::{Value, has_lone_surrogate, text_of};
@@ -34,6 +35,7 @@ pub struct Block {
     texts: Vec<Place>,
     /// Rows that are not of their layout, by place in the block, and why. They have no texts.
     pub problems: Vec<(usize, Problem)>,
+    roles: Roles,
 }
 
 /// Where a text stands.
@@ -103,7 +105,7 @@ impl Block {
                 if !part.opaque {
                     let span = part.value.span();
                     self.texts.push(Place {
-                        role: part.role.share(),
+                        role: self.roles.share(&part.role.name()),
                         span: start + span.start..start + span.end,
                     });
                 }

@@ -76,10 +76,6 @@ impl Group {
     }
 }
 
-fn salt(role: Option<&Arc<str>>) -> u64 {
-    role.map_or(0, |role| xxh3_64(role.as_bytes()))
-}
-
 /// All that near-deduplication knows of a row.
 #[derive(Debug, Clone, Default)]
 pub struct RowSets {
@@ -106,6 +102,7 @@ pub struct Shingler {
     tokens: Vec<u64>,
     sorter: Sorter,
     memory: Memory,
+    roles: Roles,
     instructions: Instructions,
 }
 
@@ -113,9 +110,9 @@ impl Shingler {
     /// The sets of a row.
     pub fn sets(&mut self, parts: &Parts, shingling: Shingling) -> RowSets {
         let texts: Vec<&Part> = parts.list.iter().filter(|part| !part.opaque).collect();
-        let mut roles: Vec<&Arc<str>> = Vec::new();
+        let mut roles: Vec<&str> = Vec::new();
         for part in &texts {
-            if !roles.contains(&&part.role) {
+            if !roles.contains(&&*part.role) {
                 roles.push(&part.role);
             }
         }
@@ -125,7 +122,7 @@ impl Shingler {
                 for role in roles {
                     let of_role = texts
                         .iter()
-                        .filter(|part| &part.role == role)
+                        .filter(|part| part.role == role)
                         .map(|part| &*part.text);
                     self.group(of_role, Some(role), shingling, &mut sets);
                 }
@@ -144,11 +141,11 @@ impl Shingler {
     fn group<'t>(
         &mut self,
         texts: impl Iterator<Item = &'t [u8]> + Clone,
-        role: Option<&Arc<str>>,
+        role: Option<&str>,
         shingling: Shingling,
         sets: &mut RowSets,
     ) {
-        let salt = salt(role);
+        let salt = role.map_or(0, |role| xxh3_64(role.as_bytes()));
         let raw = texts
             .clone()
             .fold(salt, |seed, text| xxh3_64_with_seed(text, seed));
@@ -185,7 +182,7 @@ impl Shingler {
         };
         let keeps_tokens = has_tokens && shingling.tokens;
         let group = Arc::new(Group {
-            role: role.cloned(),
+            role: role.map(|role| self.roles.share(role)),
             sketch: if shingling.sorted {
                 Sketch::of(&shingles)
             } else {
@@ -208,6 +205,27 @@ impl Shingler {
         self.memory.tell(raw, texts, &group);
         sets.has_tokens |= has_tokens;
         sets.groups.push(group);
+    }
+}
+
+/// The roles that were met lately, so that no new name is made for each text; the list is one thread's
+/// own, or all threads would count the same names.
+#[derive(Debug, Default)]
+pub(crate) struct Roles(Vec<Arc<str>>);
+
+impl Roles {
+    /// Names that are remembered.
+    const ROOM: usize = 16;
+
+    pub(crate) fn share(&mut self, role: &str) -> Arc<str> {
+        if let Some(known) = self.0.iter().find(|known| ***known == *role) {
+            return Arc::clone(known);
+        }
+        if self.0.len() == Self::ROOM {
+            self.0.clear();
+        }
+        self.0.push(Arc::from(role));
+        Arc::clone(&self.0[self.0.len() - 1])
     }
 }
 

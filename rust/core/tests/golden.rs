@@ -8,7 +8,6 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::Arc;
 
 use curatekit_core::kernels::{
     Instructions, MinHash, Sets, Shingler, Signature, Tokenizer, band_keys, mix,
@@ -188,7 +187,7 @@ fn rows_become_the_same_sets() {
     let mut shingler = Shingler::default();
     for (name, text) in texts() {
         let part = Part {
-            role: Arc::from("user"),
+            role: "user".into(),
             opaque: false,
             text: text.as_slice().into(),
             span: 0..0,
