@@ -198,8 +198,8 @@ _size = Parsed("size", parse_size)
     type=_size,
     default="4GiB",
     show_default=True,
-    help="Private memory to aim at. Columns over rows come on top: some 60 bytes each, up to 300 where "
-    "nearly all rows are near-duplicates.",
+    help="Private memory to aim at. Columns over rows come on top: some 60 bytes each, "
+    "and up to 400 for one that is nearly the same as others.",
 )
 @click.pass_context
 def dedup(

@@ -51,7 +51,11 @@ impl Set {
             }
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => {
-                Self::Avx2.runs_here()
+                // Kernels take a `usize` for 64 bits, and the compiler takes these two for granted.
+                usize::BITS == u64::BITS
+                    && Self::Avx2.runs_here()
+                    && is_x86_feature_detected!("fma")
+                    && is_x86_feature_detected!("f16c")
                     && is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512dq")

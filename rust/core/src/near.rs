@@ -25,10 +25,12 @@ use crate::tally::{Deeds, Pair, Tally};
 use crate::template::template;
 use crate::watch::Watch;
 
-/// Bytes of sets that are held at most: those that are compared again soon, and, where families are
-/// asked for their consensus, their members.
-const CACHE: u64 = 16 << 20;
-const CACHE_OF_FAMILIES: u64 = 256 << 20;
+/// The share of the memory that is for sets of rows: what is compared again is compared soon, and much
+/// more than the machine's own caches hold costs more than it saves.
+const CACHED: u64 = 64;
+
+/// The same where families are asked for the consensus of their members.
+const CACHED_OF_FAMILIES: u64 = 16;
 
 /// Families that are told about.
 const FAMILIES: usize = 100;
@@ -84,9 +86,12 @@ impl Near<'_> {
             tokens: consensus || numbers,
             ..shingling
         };
-        let most = if consensus { CACHE_OF_FAMILIES } else { CACHE };
-        let cache_bytes = most.min(settings.memory / 4);
-        let cache = SetCache::new(&decisions.corpus, shingling, cache_bytes);
+        let share = if consensus {
+            CACHED_OF_FAMILIES
+        } else {
+            CACHED
+        };
+        let cache = SetCache::new(&decisions.corpus, shingling, settings.memory / share);
         let memory = (settings.memory / 4).max(1 << 20) as usize;
         let proposer = Proposer {
             spool: self.groups,

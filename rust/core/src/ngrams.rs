@@ -66,7 +66,7 @@ pub(crate) fn list(
     match instructions.set() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: an `Instructions` is only made where the machine has them.
-        Set::Avx512Vbmi | Set::Avx512 if tokens.len() >= LANES + ngram => unsafe {
+        Set::Avx512Vbmi | Set::Avx512 if tokens.len().saturating_sub(LANES) >= ngram => unsafe {
             list_avx512(tokens, ngram, salt, grams);
         },
         // `push` is faster than `extend` here.

@@ -246,18 +246,18 @@ impl Reader<'_> {
         }
     }
 
-    /// Add to the content of a row what makes it an exact duplicate: of each part, in order, its role, its
-    /// kind, and its length and text.
+    /// Add to the content of a row what makes it an exact duplicate: of each part, in order, its kind,
+    /// and the lengths and bytes of its role and its text.
     fn add(&self, role: &str, opaque: bool, text: &[u8], content: &mut Vec<u8>) {
-        content.extend_from_slice(&(role.len() as u64).to_le_bytes());
-        content.extend_from_slice(role.as_bytes());
         content.push(u8::from(opaque));
-        content.extend_from_slice(&(text.len() as u64).to_le_bytes());
-        if text.len() < COPIED {
-            content.extend_from_slice(text);
-        } else {
-            for half in self.secret.hash(text) {
-                content.extend_from_slice(&half.to_le_bytes());
+        for bytes in [role.as_bytes(), text] {
+            content.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+            if bytes.len() < COPIED {
+                content.extend_from_slice(bytes);
+            } else {
+                for half in self.secret.hash(bytes) {
+                    content.extend_from_slice(&half.to_le_bytes());
+                }
             }
         }
     }

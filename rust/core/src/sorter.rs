@@ -21,11 +21,17 @@ impl Sorter {
     /// So many moves an element are worth it, to put those in order that begin with the same bits.
     const MOVES: usize = 4;
 
+    /// Elements for which memory is kept from list to list; longer ones are sorted.
+    const KEPT: usize = 1 << 18;
+
     /// The elements of the list, each once, in any order.
     ///
     /// An element sets a bit, of 64 or more for each. Those that find theirs set are few, and only what
     /// shares a bit with them can stand twice. Nothing here waits for a guess at a jump.
     pub(crate) fn distinct(&mut self) -> Vec<u64> {
+        if self.list.len() > Self::KEPT {
+            return self.set();
+        }
         let words = self.list.len().next_power_of_two();
         let place = |element: u64| ((element >> 32) as usize & (words - 1), element & 63);
         for bits in [&mut self.once, &mut self.twice] {
@@ -76,6 +82,10 @@ impl Sorter {
             set.sort_unstable();
         }
         set.dedup();
+        if self.list.len() > Self::KEPT {
+            self.list = Vec::new();
+        }
+        set.shrink_to_fit();
         set
     }
 
