@@ -27,7 +27,7 @@ use crate::watch::Watch;
 
 /// The share of the memory that is for sets of rows: what is compared again is compared soon, and much
 /// more than the machine's own caches hold costs more than it saves.
-const CACHED: u64 = 64;
+const CACHED: u64 = 128;
 
 /// The same where families are asked for the consensus of their members.
 const CACHED_OF_FAMILIES: u64 = 16;
