@@ -4,8 +4,9 @@
 //! budget. On a full shelf any one makes room, by a draw: where more rows than fit are walked in turn,
 //! as those of a large bucket are, the oldest is the one that will be asked for next.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use hashbrown::HashMap;
 
 use crate::corpus::{Buffer, Corpus};
 use crate::error::Result;
