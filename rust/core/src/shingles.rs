@@ -109,30 +109,18 @@ pub struct Shingler {
 impl Shingler {
     /// The sets of a row.
     pub fn sets(&mut self, parts: &Parts, shingling: Shingling) -> RowSets {
-        let texts: Vec<&Part> = parts.list.iter().filter(|part| !part.opaque).collect();
-        let mut roles: Vec<&str> = Vec::new();
-        for part in &texts {
-            if !roles.contains(&&*part.role) {
-                roles.push(&part.role);
-            }
-        }
+        let texts = parts.list.iter().filter(|part| !part.opaque);
         let mut sets = RowSets::default();
         match shingling.alike {
             Alike::Consensus | Alike::EachRole => {
-                for role in roles {
-                    let of_role = texts
-                        .iter()
-                        .filter(|part| part.role == role)
-                        .map(|part| &*part.text);
-                    self.group(of_role, Some(role), shingling, &mut sets);
+                let texts = by_role(&texts.collect::<Vec<_>>());
+                for same in texts.chunk_by(|(first, _), (other, _)| first == other) {
+                    let role = Some(&*same[0].1.role);
+                    let of_role = same.iter().map(|(_, part)| &*part.text);
+                    self.group(of_role, role, shingling, &mut sets);
                 }
             }
-            Alike::Whole => self.group(
-                texts.iter().map(|part| &*part.text),
-                None,
-                shingling,
-                &mut sets,
-            ),
+            Alike::Whole => self.group(texts.map(|part| &*part.text), None, shingling, &mut sets),
         }
         sets.class = class(parts, &sets);
         sets
@@ -206,6 +194,24 @@ impl Shingler {
         sets.has_tokens |= has_tokens;
         sets.groups.push(group);
     }
+}
+
+/// Texts in the order in which their roles come first, each with the place of the first of its role.
+fn by_role<'p>(texts: &[&'p Part<'p>]) -> Vec<(usize, &'p Part<'p>)> {
+    /// Texts whose roles are compared two by two.
+    const FEW: usize = 32;
+    let mut firsts: HashMap<&str, usize> = HashMap::new();
+    let mut first = |at: usize| {
+        let is_same = |part: &&Part| part.role == texts[at].role;
+        if texts.len() <= FEW {
+            texts.iter().position(is_same).unwrap_or(at)
+        } else {
+            *firsts.entry(&texts[at].role).or_insert(at)
+        }
+    };
+    let mut by_role: Vec<_> = (0..texts.len()).map(|at| (first(at), texts[at])).collect();
+    by_role.sort_by_key(|&(first, _)| first);
+    by_role
 }
 
 /// The roles that were met lately, so that no new name is made for each text; the list is one thread's

@@ -20,7 +20,6 @@ impl Sorter {
     const WORTH: std::ops::Range<usize> = 48..1 << 15;
     /// So many moves an element are worth it, to put those in order that begin with the same bits.
     const MOVES: usize = 4;
-
     /// Elements for which memory is kept from list to list; longer ones are sorted.
     const KEPT: usize = 1 << 18;
 

@@ -51,11 +51,8 @@ pub fn near_duplicate(row: &RowSets, earlier: &RowSets, threshold_millis: u32) -
         return None;
     }
     let mut least: Option<Overlap> = None;
-    for group in &row.groups {
-        let other = earlier
-            .groups
-            .iter()
-            .find(|other| other.role == group.role)?;
+    for (at, group) in row.groups.iter().enumerate() {
+        let other = of_role(earlier, at, group)?;
         let overlap = overlap(group, other, threshold_millis)?;
         if least.is_none_or(|least| overlap.is_less_than(least)) {
             least = Some(overlap);
@@ -111,23 +108,29 @@ pub(crate) fn by_group(
     if row.class != earlier.class || row.groups.len() != earlier.groups.len() {
         return None;
     }
-    let of_group = |group: &Arc<Group>| {
-        let other = row.groups.iter().find(|other| other.role == group.role)?;
-        Some(overlap(group, other))
-    };
-    earlier.groups.iter().map(of_group).collect()
+    let groups = earlier.groups.iter().enumerate();
+    groups
+        .map(|(at, group)| Some(overlap(group, of_role(row, at, group)?)))
+        .collect()
 }
 
 /// The overlap in each group, by role; empty where all roles are one group.
 #[must_use]
 pub fn by_role(row: &RowSets, witness: &RowSets) -> Vec<(Arc<str>, Overlap)> {
-    let of_group = |group: &Arc<Group>| {
+    let of_group = |(at, group): (usize, &Arc<Group>)| {
         let role = group.role.clone()?;
-        let other = witness.groups.iter().find(|other| other.role == group.role);
+        let other = of_role(witness, at, group);
         let other = other.map_or(&[][..], |other| &other.shingles);
         Some((role, Overlap::of(&group.shingles, other)))
     };
-    row.groups.iter().filter_map(of_group).collect()
+    row.groups.iter().enumerate().filter_map(of_group).collect()
+}
+
+/// The group of the same role; in most rows it stands at the same place.
+fn of_role<'s>(sets: &'s RowSets, at: usize, group: &Group) -> Option<&'s Arc<Group>> {
+    let is_same = |other: &&Arc<Group>| other.role == group.role;
+    let there = sets.groups.get(at).filter(is_same);
+    there.or_else(|| sets.groups.iter().find(is_same))
 }
 
 /// Could sets of these sizes be alike at all?
