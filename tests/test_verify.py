@@ -730,7 +730,7 @@ def test_no_damage_brings_it_down(folders: dict[str, Path], data: st.DataObject)
         for one in data.draw(st.lists(st.sampled_from(files), min_size=1, max_size=3)):
             content = bytearray((path / one).read_bytes())
             for _ in range(data.draw(st.integers(1, 4)) if content else 0):
-                at = data.draw(st.integers(0, len(content) - 1))
+                at = data.draw(st.integers(0, len(content)))
                 content[at : at + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9))
             (path / one).write_bytes(content)
         try:
