@@ -226,9 +226,9 @@ def main() -> None:
     parser.add_argument(
         "--memory",
         nargs="+",
-        default=["default"],
+        default=["default", "256MiB"],
         metavar="SIZE",
-        help="budgets for `curatekit dedup --memory`",
+        help="budgets for `curatekit dedup --memory` (default: its own, and 256MiB)",
     )
     parser.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="for corpus and files")
     parser.add_argument("--dry", action="store_true", help="publish nothing")

@@ -3,23 +3,23 @@
 
 #![allow(missing_docs)] // what the macros of criterion make has none
 
-mod work;
+mod cases;
 
 use std::hint::black_box;
 use std::time::Duration;
 
+use cases::Amount;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use work::Amount;
 
 fn kernels(criterion: &mut Criterion) {
-    for work in work::all() {
-        let mut group = criterion.benchmark_group(work.kernel);
-        let (amount, mut run) = (work.make)();
+    for case in cases::all() {
+        let mut group = criterion.benchmark_group(case.kernel);
+        let (amount, mut run) = (case.make)();
         group.throughput(match amount {
             Amount::Bytes(bytes) => Throughput::Bytes(bytes as u64),
             Amount::Elements(elements) => Throughput::Elements(elements as u64),
         });
-        group.bench_function(&work.variant, |bencher| bencher.iter(|| black_box(run())));
+        group.bench_function(&case.variant, |bencher| bencher.iter(|| black_box(run())));
         group.finish();
     }
 }

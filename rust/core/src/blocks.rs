@@ -29,6 +29,19 @@ struct Kinds {
     controls: u64,
 }
 
+impl Kinds {
+    /// By a way to find the bytes of one kind.
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // compiled once for each instruction set that calls it
+    fn by(of: impl Fn(u8) -> u64) -> Self {
+        Self {
+            quotes: of(QUOTE),
+            backslashes: of(BACKSLASH),
+            controls: of(CONTROL),
+        }
+    }
+}
+
 /// Find the marks of the first blocks of these bytes, as far as there are any; spaces stand behind them.
 ///
 /// `carry` is 1 if the first byte is escaped by what stands before it, else 0, and then tells the same
@@ -141,7 +154,7 @@ mod vbmi {
         _mm512_set1_epi8, _mm512_test_epi8_mask,
     };
 
-    use super::{BACKSLASH, BLOCK, CONTROL, KINDS, Kinds, Marks, QUOTE, SHORT, find_by};
+    use super::{BLOCK, KINDS, Kinds, Marks, SHORT, find_by};
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,bmi1")]
     pub(super) fn find_marks(bytes: &[u8], carry: &mut u64, found: &mut [Marks]) {
@@ -157,12 +170,8 @@ mod vbmi {
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
     #[inline]
     fn kinds(block: &[u8; BLOCK]) -> Kinds {
-        let kinds = look_up(block);
-        Kinds {
-            quotes: of(kinds, QUOTE),
-            backslashes: of(kinds, BACKSLASH),
-            controls: of(kinds, CONTROL),
-        }
+        let looked_up = look_up(block);
+        Kinds::by(|kind| of(looked_up, kind))
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
@@ -255,14 +264,10 @@ mod sse2 {
 
 #[cfg(any(test, not(target_arch = "x86_64")))]
 mod portable {
-    use super::{BACKSLASH, BLOCK, CONTROL, KINDS, Kinds, QUOTE, SHORT};
+    use super::{BLOCK, KINDS, Kinds, SHORT};
 
     pub(super) fn kinds(block: &[u8; BLOCK]) -> Kinds {
-        Kinds {
-            quotes: bits(block, QUOTE),
-            backslashes: bits(block, BACKSLASH),
-            controls: bits(block, CONTROL),
-        }
+        Kinds::by(|kind| bits(block, kind))
     }
 
     pub(super) fn short(block: &[u8; BLOCK]) -> u64 {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use hashbrown::{HashMap, HashSet};
 use rayon::prelude::*;
 
-use crate::bands::{Banding, Buckets, Building, buckets, each_slice};
+use crate::bands::{Banding, Buckets, Building, buckets};
 use crate::cache::SetCache;
 use crate::consensus::{Consensus, Place};
 use crate::error::Result;
@@ -24,6 +24,7 @@ use crate::ngrams::ngrams;
 use crate::prefix;
 use crate::priority::Walk;
 use crate::read;
+use crate::repeats::each_slice;
 use crate::shingles::{Group, RowSets, mix};
 use crate::spool::{KEY_GROUP, KEYS, ROW, Spool};
 use crate::watch::Watch;

@@ -7,8 +7,8 @@
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_128_with_secret;
 
-use crate::bands::each_slice;
 use crate::error::{Error, Result};
+use crate::repeats::each_slice;
 use crate::spool::Spool;
 use crate::watch::Watch;
 

@@ -7,15 +7,16 @@ use std::path::Path;
 
 pub use crate::ascii::Ascii;
 pub use crate::instructions::Instructions;
-pub use crate::minhash::{MinHash, SLOTS, Signature};
-pub use crate::shingles::{Group, RowSets, Shingler, mix};
-pub use crate::tokens::{SEPARATOR, Tokenizer, is_number};
+pub use crate::minhash::{MinHash, Signature};
+pub use crate::shingles::{Shingler, mix};
+pub use crate::tokens::Tokenizer;
 pub use crate::word_hash::{BATCH, hash_words};
 
-use crate::bands::{Banding, Building, each_slice};
+use crate::bands::{Banding, Building};
 use crate::error::{Problem, Result};
 use crate::jsonl::{self, Framing};
 use crate::ngrams;
+use crate::repeats::each_slice;
 use crate::sorter::Sorter;
 use crate::spool::{KEYS, Spool};
 use crate::watch::Watch;

@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! inputs ─ source ─ jsonl ──► rows 0..n             maps; lines, arrays, objects
-//!   read    json, unescape    every row validated, its text found by format and role
+//!   read    json, parts       every row validated, its text found by format and role
+//!           blocks, unescape  its strings, 64 bytes at a time
 //!           ascii, word_hash  words found and hashed, many at a time
 //!           instructions      how many: what the machine runs
 //!           tokens, ngrams    words and hashed runs of words
 //!           shingles, sorter  texts as sets of these
 //!           key_role          the role in which rows differ most proposes candidates
 //!           minhash, bands    its signature as band keys, in the spool
-//!   exact                     first row of each content, compared byte for byte
+//!   exact   repeats           first row of each content, compared byte for byte
 //!   near    candidates        pairs that may be alike: buckets of bands, or of rare shingles (prefix)
 //!           sketch, verify    exact similarities, in integers
 //!           judge             which differences are content
@@ -22,7 +23,7 @@
 //! ```
 //!
 //! The same bytes and settings give the same decisions, for any number of threads and any memory.
-//! The crate prints nothing and has no global state.
+//! The crate prints nothing, and has no global state but what it found out of the machine.
 
 #[cfg(test)]
 mod agreement;
@@ -65,6 +66,7 @@ mod prefix;
 mod priority;
 mod read;
 mod records;
+mod repeats;
 mod rest;
 mod search;
 mod shingles;

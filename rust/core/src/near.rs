@@ -25,12 +25,12 @@ use crate::tally::{Deeds, Pair, Tally};
 use crate::template::template;
 use crate::watch::Watch;
 
-/// The share of the memory that is for sets of rows: what is compared again is compared soon, and much
+/// One byte of memory in so many is for sets of rows: what is compared again is compared soon, and much
 /// more than the machine's own caches hold costs more than it saves.
-const CACHED: u64 = 128;
+const ONE_FOR_SETS_IN: u64 = 128;
 
-/// The same where families are asked for the consensus of their members.
-const CACHED_OF_FAMILIES: u64 = 16;
+/// The same where families are asked for the consensus of their members, who stand anywhere.
+const ONE_FOR_MEMBERS_IN: u64 = 16;
 
 /// Families that are told about.
 const FAMILIES: usize = 100;
@@ -86,12 +86,12 @@ impl Near<'_> {
             tokens: consensus || numbers,
             ..shingling
         };
-        let share = if consensus {
-            CACHED_OF_FAMILIES
+        let one_in = if consensus {
+            ONE_FOR_MEMBERS_IN
         } else {
-            CACHED
+            ONE_FOR_SETS_IN
         };
-        let cache = SetCache::new(&decisions.corpus, shingling, settings.memory / share);
+        let cache = SetCache::new(&decisions.corpus, shingling, settings.memory / one_in);
         let memory = (settings.memory / 4).max(1 << 20) as usize;
         let proposer = Proposer {
             spool: self.groups,

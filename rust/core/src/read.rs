@@ -1,12 +1,10 @@
-//! The reading pass: every row validated, its compared parts hashed, its band keys spooled.
+//! The reading pass: every row validated, the hash of its compared parts and its band keys spooled.
 //!
 //! This is the one pass over all text, so it does everything that needs it, a block of rows at a
 //! time on each thread.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
-use crate::value::has_lone_surrogate;
 
 use crate::bands::Banding;
 use crate::corpus::{Buffer, Corpus};
@@ -20,6 +18,7 @@ use crate::minhash::MinHash;
 use crate::priority::Priority;
 use crate::shingles::{Alike, RowSets, Shingler, Shingling, mix};
 use crate::spool::{CLASS, KEY_GROUP, KEYS, ROLE, ROW, Spool, TEXT};
+use crate::value::has_lone_surrogate;
 use crate::watch::Watch;
 
 /// Rows that one thread reads at a time.
@@ -213,9 +212,9 @@ impl Reader<'_> {
 
     fn tell_hash(&self, row: usize, content: &[u8], hashes: &mut [Vec<u64>]) {
         let [high, low] = self.secret.hash(content);
-        for (column, value) in hashes.iter_mut().zip([high, low, row as u64]) {
-            column.push(value);
-        }
+        hashes[exact::HIGH].push(high);
+        hashes[exact::LOW].push(low);
+        hashes[exact::ROW].push(row as u64);
     }
 
     /// Add to the columns of the spool what a row's groups are found by: the key group, and where

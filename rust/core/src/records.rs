@@ -35,6 +35,7 @@ pub struct Block {
     texts: Vec<Place>,
     /// Rows that are not of their layout, by place in the block, and why. They have no texts.
     pub problems: Vec<(usize, Problem)>,
+    /// Names of roles, one for all texts that have it.
     roles: Roles,
 }
 

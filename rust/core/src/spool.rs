@@ -1,4 +1,5 @@
-//! What the reading pass tells of every group, as columns in an unnamed file.
+//! Columns of numbers that the reading pass writes, in an unnamed file: of every group those named here,
+//! of every row those of [`crate::exact`].
 //!
 //! A group is the text of one role of one row. Blocks of rows are read in parallel and end in any
 //! order, so each block's columns stand together, wherever the file ended. Memory holds one number

@@ -52,7 +52,7 @@ pub fn near_duplicate(row: &RowSets, earlier: &RowSets, threshold_millis: u32) -
     }
     let mut least: Option<Overlap> = None;
     for (at, group) in row.groups.iter().enumerate() {
-        let other = of_role(earlier, at, group)?;
+        let other = counterpart(earlier, at, group)?;
         let overlap = overlap(group, other, threshold_millis)?;
         if least.is_none_or(|least| overlap.is_less_than(least)) {
             least = Some(overlap);
@@ -110,7 +110,7 @@ pub(crate) fn by_group(
     }
     let groups = earlier.groups.iter().enumerate();
     groups
-        .map(|(at, group)| Some(overlap(group, of_role(row, at, group)?)))
+        .map(|(at, group)| Some(overlap(group, counterpart(row, at, group)?)))
         .collect()
 }
 
@@ -119,7 +119,7 @@ pub(crate) fn by_group(
 pub fn by_role(row: &RowSets, witness: &RowSets) -> Vec<(Arc<str>, Overlap)> {
     let of_group = |(at, group): (usize, &Arc<Group>)| {
         let role = group.role.clone()?;
-        let other = of_role(witness, at, group);
+        let other = counterpart(witness, at, group);
         let other = other.map_or(&[][..], |other| &other.shingles);
         Some((role, Overlap::of(&group.shingles, other)))
     };
@@ -127,7 +127,7 @@ pub fn by_role(row: &RowSets, witness: &RowSets) -> Vec<(Arc<str>, Overlap)> {
 }
 
 /// The group of the same role; in most rows it stands at the same place.
-fn of_role<'s>(sets: &'s RowSets, at: usize, group: &Group) -> Option<&'s Arc<Group>> {
+fn counterpart<'s>(sets: &'s RowSets, at: usize, group: &Group) -> Option<&'s Arc<Group>> {
     let is_same = |other: &&Arc<Group>| other.role == group.role;
     let there = sets.groups.get(at).filter(is_same);
     there.or_else(|| sets.groups.iter().find(is_same))

@@ -19,7 +19,7 @@ const NGRAM: usize = 5;
 /// Rows in the spool of [`bands`].
 const KEYS: u64 = 100_000;
 
-/// Does a kernel's work once; what it returns is there to be used.
+/// Runs a kernel over its input once; what it returns is there to be used.
 pub type Run = Box<dyn FnMut() -> u64>;
 
 /// How much is done each time.
@@ -30,46 +30,46 @@ pub enum Amount {
 }
 
 /// A kernel, an input, and instructions, where they can be chosen.
-pub struct Work {
+pub struct Case {
     pub kernel: &'static str,
     pub variant: String,
     pub make: Box<dyn Fn() -> (Amount, Run)>,
 }
 
 /// All that can be measured.
-pub fn all() -> Vec<Work> {
+pub fn all() -> Vec<Case> {
     let mut all = Vec::new();
     for (input, text) in INPUTS {
         let lines = move || lines(&rows_of(&text()));
         let validated = move || validated(&rows_of(&text()));
         let parts = move || parts(&rows_of(&text()));
         let shingles = move || shingles(&tokens_of(&text()));
-        all.push(work("lines", input, lines));
-        all.push(work("validate", input, validated));
-        all.push(work("parts", input, parts));
+        all.push(case("lines", input, lines));
+        all.push(case("validate", input, validated));
+        all.push(case("parts", input, parts));
         for instructions in Instructions::all() {
             let variant = format!("{input} {}", instructions.name());
             let found = move || found(text(), instructions);
             let hashed = move || hashed(&text(), instructions);
             let tokens = move || tokens(text(), instructions);
-            all.push(work("words", &variant, found));
-            all.push(work("word-hash", &variant, hashed));
-            all.push(work("tokens", &variant, tokens));
+            all.push(case("words", &variant, found));
+            all.push(case("word-hash", &variant, hashed));
+            all.push(case("tokens", &variant, tokens));
         }
-        all.push(work("shingles", input, shingles));
+        all.push(case("shingles", input, shingles));
     }
     for instructions in Instructions::all() {
         let minhash = move || minhash(instructions);
         let keys = move || keys(instructions);
-        all.push(work("minhash", instructions.name(), minhash));
-        all.push(work("band-keys", instructions.name(), keys));
+        all.push(case("minhash", instructions.name(), minhash));
+        all.push(case("band-keys", instructions.name(), keys));
     }
-    all.push(work("bands", "1 in 10 shared", bands));
+    all.push(case("bands", "1 in 10 shared", bands));
     all
 }
 
-fn work(kernel: &'static str, variant: &str, make: impl Fn() -> (Amount, Run) + 'static) -> Work {
-    Work {
+fn case(kernel: &'static str, variant: &str, make: impl Fn() -> (Amount, Run) + 'static) -> Case {
+    Case {
         kernel,
         variant: variant.to_owned(),
         make: Box::new(make),
