@@ -12,7 +12,7 @@
 
 use crate::error::{Error, Result};
 use crate::instructions::{Instructions, Set};
-use crate::minhash::{SLOTS, Signature};
+use crate::minhash::{MinHash, SLOTS, Signature};
 use crate::shingles::mix;
 
 /// A pair at the threshold is proposed at least this often.
@@ -57,44 +57,75 @@ impl Banding {
         of(2).or_else(|| of(1))
     }
 
-    /// The key of each band.
-    pub(crate) fn keys(self, signature: &Signature, instructions: Instructions) -> Vec<u64> {
+    /// The slot that stands at a place where those of all bands go side by side: the first of each, then
+    /// the second ones. What no band takes stays behind them.
+    fn slot_beside(self, place: usize) -> usize {
+        if place < self.bands * self.slots {
+            place % self.bands * self.slots + place / self.bands
+        } else {
+            place
+        }
+    }
+
+    /// Mix the keys of a signature whose slots go side by side into zeros, one for each band.
+    fn mix_into(self, keys: &mut [u64], beside: &Signature, instructions: Instructions) {
         match instructions.set() {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: an `Instructions` is only made where the machine has them.
-            Set::Avx512Vbmi | Set::Avx512 => unsafe { self.keys_avx512(signature) },
-            _ => {
-                let bands = signature.chunks_exact(self.slots).take(self.bands);
-                let mixed = |key, &slot: &u32| mix(key ^ u64::from(slot));
-                bands.map(|slots| slots.iter().fold(0, mixed)).collect()
+            Set::Avx512Vbmi | Set::Avx512 => unsafe { self.mix_avx512(keys, beside) },
+            _ => self.mix_portable(keys, beside),
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+    fn mix_avx512(self, keys: &mut [u64], beside: &Signature) {
+        self.mix_portable(keys, beside);
+    }
+
+    /// A key mixes in one slot after the other, so bands are as many as a machine multiplies in one step.
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // compiled once for each instruction set that calls it
+    fn mix_portable(self, keys: &mut [u64], beside: &Signature) {
+        for slots in beside.chunks_exact(self.bands).take(self.slots) {
+            for (key, &slot) in keys.iter_mut().zip(slots) {
+                *key = mix(*key ^ u64::from(slot));
             }
         }
     }
 
-    /// A key mixes in one slot after the other, so all bands go side by side where eight numbers are
-    /// multiplied in one step.
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
-    fn keys_avx512(self, signature: &Signature) -> Vec<u64> {
-        const LANES: usize = 8;
-        let mut keys = vec![0_u64; self.bands.next_multiple_of(LANES)];
-        let (steps, _) = keys.as_chunks_mut::<LANES>();
-        for slot in 0..self.slots {
-            let mut place = slot;
-            for keys in &mut *steps {
-                // What is behind the last band means nothing, and must not fail.
-                let minima: [u32; LANES] = std::array::from_fn(|_| {
-                    let minimum = signature[place % SLOTS];
-                    place = place.wrapping_add(self.slots);
-                    minimum
-                });
-                for (key, minimum) in keys.iter_mut().zip(minima) {
-                    *key = mix(*key ^ u64::from(minimum));
-                }
-            }
-        }
-        keys.truncate(self.bands);
+    /// The key of each band of a signature.
+    pub(crate) fn keys(self, signature: &Signature, instructions: Instructions) -> Vec<u64> {
+        let mut keys = vec![0; self.bands];
+        let beside = std::array::from_fn(|place| signature[self.slot_beside(place)]);
+        self.mix_into(&mut keys, &beside, instructions);
         keys
+    }
+}
+
+/// Makes the keys of sets.
+#[derive(Debug, Clone)]
+pub(crate) struct BandKeys {
+    /// Its functions stand where their slots go side by side.
+    minhash: MinHash,
+    banding: Banding,
+}
+
+impl BandKeys {
+    pub(crate) fn new(minhash: &MinHash, banding: Banding) -> Self {
+        let minhash = minhash.in_order(|place| banding.slot_beside(place));
+        Self { minhash, banding }
+    }
+
+    /// Add the keys of a set to a list.
+    pub(crate) fn push(&self, shingles: &[u64], keys: &mut Vec<u64>) {
+        let mut signature = MinHash::empty();
+        self.minhash.add(&mut signature, shingles);
+        let first = keys.len();
+        keys.resize(first + self.banding.bands, 0);
+        let instructions = self.minhash.instructions();
+        self.banding
+            .mix_into(&mut keys[first..], &signature, instructions);
     }
 }
 
@@ -231,7 +262,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
-    use crate::repeats::each_slice;
+    use crate::repeats::Repeats;
     use crate::spool::{KEYS, Spool};
 
     #[test]
@@ -268,6 +299,7 @@ mod tests {
             .collect();
         for memory in [1 << 20, 1 << 15, 1 << 12] {
             let mut building = Building::default();
+            let mut repeats = Repeats::new(&spool, BLOCKS * 1000, memory);
             for band in 0..2 {
                 let of_block = |block, keys: &[u64], places: &mut dyn Iterator<Item = usize>| {
                     let rows = spool.read(block, crate::spool::ROW)?;
@@ -276,15 +308,9 @@ mod tests {
                         .filter(|&(_, row)| is_compared(row as usize))
                         .collect())
                 };
-                each_slice(
-                    &spool,
-                    KEYS + band,
-                    BLOCKS * 1000,
-                    memory,
-                    of_block,
-                    |sorted| building.add_all(&sorted),
-                )
-                .expect("read");
+                let found =
+                    repeats.each_slice(KEYS + band, of_block, |sorted| building.add_all(sorted));
+                found.expect("read");
             }
             let buckets = building.finish(BLOCKS * 1000, 1);
             let mut found = vec![BTreeSet::new(); buckets.sizes.len()];

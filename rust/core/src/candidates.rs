@@ -14,7 +14,7 @@ use std::sync::Arc;
 use hashbrown::{HashMap, HashSet};
 use rayon::prelude::*;
 
-use crate::bands::{Banding, Buckets, Building, buckets};
+use crate::bands::{BandKeys, Banding, Buckets, Building, buckets};
 use crate::cache::SetCache;
 use crate::consensus::{Consensus, Place};
 use crate::error::Result;
@@ -24,7 +24,7 @@ use crate::ngrams::ngrams;
 use crate::prefix;
 use crate::priority::Walk;
 use crate::read;
-use crate::repeats::each_slice;
+use crate::repeats::Repeats;
 use crate::shingles::{Group, RowSets, mix};
 use crate::spool::{KEY_GROUP, KEYS, ROW, Spool};
 use crate::watch::Watch;
@@ -73,31 +73,26 @@ impl Proposer<'_> {
         let mut building = Building::default();
         let mut templates = Templates::new(rows);
         let proposing = self.proposing()?;
+        let mut repeats = Repeats::new(self.spool, rows, self.memory);
         for band in 0..self.spool.bands() {
             let of_block = |block: usize, keys: &[u64], places: &mut dyn Iterator<Item = usize>| {
                 self.watch.check()?;
                 let entry = |at| Some((keys[at], self.rank(block, proposing[block][at])?));
                 Ok(places.filter_map(entry).collect())
             };
-            each_slice(
-                self.spool,
-                KEYS + band,
-                rows,
-                self.memory,
-                of_block,
-                |sorted| {
-                    let mut big = Vec::new();
-                    for bucket in buckets(&sorted) {
-                        if self.splits && bucket.len() > BIG {
-                            big.push(bucket);
-                        } else {
-                            building.add(bucket.iter().map(|&(_, rank)| rank))?;
-                        }
+            repeats.each_slice(KEYS + band, of_block, |sorted| {
+                let mut big = Vec::new();
+                for bucket in buckets(sorted) {
+                    if self.splits && bucket.len() > BIG {
+                        big.push(bucket);
+                    } else {
+                        building.add(bucket.iter().map(|&(_, rank)| rank))?;
                     }
-                    self.set_aside(&big, &mut templates)
-                },
-            )?;
+                }
+                self.set_aside(&big, &mut templates)
+            })?;
         }
+        drop(repeats);
         if !templates.rows.is_empty() {
             self.by_left_over(rows, templates, &mut building)?;
         }
@@ -212,18 +207,21 @@ impl Proposer<'_> {
         // as alike as the threshold asks in n-grams is more alike in words.
         let raised = self.threshold_millis + (1000 - self.threshold_millis) / 4;
         let banding = Banding::for_threshold(raised).expect("there is one for a greater threshold");
+        let band_keys = BandKeys::new(self.minhash, banding);
         let spool = Spool::new(self.folder, KEYS + banding.bands)?;
         ranks
             .par_chunks(BLOCK)
             .enumerate()
             .try_for_each(|(block, ranks)| {
                 let mut columns = vec![Vec::new(); KEYS + banding.bands];
+                let mut keys = Vec::new();
                 for &rank in ranks {
                     self.watch.check()?;
                     let sets = self.cache.read(self.walk.row(rank))?;
-                    let keys = self.minhash.keys(&left_over.of(&sets), banding);
+                    keys.clear();
+                    band_keys.push(&left_over.of(&sets), &mut keys);
                     columns[ROW].push(u64::from(rank));
-                    for (column, key) in columns[KEYS..].iter_mut().zip(keys) {
+                    for (column, key) in columns[KEYS..].iter_mut().zip(&keys) {
                         column.push(key ^ mix(sets.class));
                     }
                 }
@@ -232,14 +230,13 @@ impl Proposer<'_> {
                 }
                 spool.write(block, &columns)
             })?;
+        let mut repeats = Repeats::new(&spool, rows, self.memory);
         for band in 0..banding.bands {
             let of_block = |block, keys: &[u64], places: &mut dyn Iterator<Item = usize>| {
                 let ranks = spool.read(block, ROW)?;
                 Ok(places.map(|at| (keys[at], ranks[at] as u32)).collect())
             };
-            each_slice(&spool, KEYS + band, rows, self.memory, of_block, |sorted| {
-                building.add_all(&sorted)
-            })?;
+            repeats.each_slice(KEYS + band, of_block, |sorted| building.add_all(sorted))?;
         }
         Ok(())
     }

@@ -105,15 +105,16 @@ impl Decisions {
         for first in (0..rows.len()).step_by(BLOCK) {
             watch.check()?;
             let block = first..rows.len().min(first + BLOCK);
-            let roles: Vec<Roles> = block
-                .clone()
-                .into_par_iter()
-                .map_init(Default::default, |scratch, row| self.roles(row, scratch))
+            let is_told = |&row: &usize| !matches!(self.state[row], State::Kept | State::Absent);
+            let told: Vec<usize> = block.filter(is_told).collect();
+            let roles: Vec<Roles> = told
+                .par_iter()
+                .map_init(Default::default, |scratch, &row| self.roles(row, scratch))
                 .collect::<Result<_>>()?;
-            for (row, roles) in block.zip(roles) {
+            for (row, roles) in told.into_iter().zip(roles) {
                 line.clear();
                 match self.state[row] {
-                    State::Kept | State::Absent => continue,
+                    State::Kept | State::Absent => {}
                     State::ExactDuplicate | State::NearDuplicate => {
                         self.explain_removal(row, &roles, &mut line);
                     }

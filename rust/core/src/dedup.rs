@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-use crate::bands::Banding;
+use crate::bands::{BandKeys, Banding};
 use crate::cluster::Removal;
 use crate::corpus::{Buffer, Corpus, Reading};
 use crate::decisions::{Counts, Decisions, State};
@@ -26,6 +26,7 @@ use crate::priority::{Priority, Walk};
 use crate::read::{BLOCK, Block, Columns, Oddities, Reader, Scratch, broken_file};
 use crate::rest;
 use crate::shingles::{Alike, Shingling};
+use crate::signer::Signing;
 use crate::spool::{KEYS, Spool};
 use crate::watch::{Stage, Watch};
 
@@ -195,7 +196,6 @@ fn decide_rows(
         ngram: settings.ngram.unwrap_or(if documents { 5 } else { 3 }),
         alike,
         tokens: false,
-        sorted: true,
     };
     let recall = settings.recall.unwrap_or(if present < FEW {
         Recall::Exact
@@ -335,19 +335,18 @@ impl Decisions {
         watch: &Watch,
     ) -> Result<Columns> {
         let mut columns = Columns::new(self.state.len(), &settings.keep);
+        let minhash = MinHash::new(settings.seed);
         let reader = Reader {
             corpus: &self.corpus,
             state: &self.state,
             secret: Secret::draw()?,
             hashes,
-            minhash: MinHash::new(settings.seed),
-            // Of these sets only the sizes and the signatures are taken.
-            shingling: (settings.method == Method::Near).then_some(Shingling {
-                sorted: false,
-                ..self.shingling
+            signing: (settings.method == Method::Near).then_some(Signing {
+                ngram: self.shingling.ngram,
+                alike: self.shingling.alike,
+                key_roles,
+                keys: self.banding.map(|banding| BandKeys::new(&minhash, banding)),
             }),
-            key_roles,
-            banding: self.banding,
             spool: groups,
             priority: &settings.keep,
             stop_at_bad_row: settings.stop_at_bad_row,

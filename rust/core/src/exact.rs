@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_128_with_secret;
 
 use crate::error::{Error, Result};
-use crate::repeats::each_slice;
+use crate::repeats::Repeats;
 use crate::spool::Spool;
 use crate::watch::Watch;
 
@@ -61,8 +61,8 @@ pub(crate) fn duplicates(
             .map(|at| (high[at], (low[at], rank(rows[at] as u32))))
             .collect())
     };
-    each_slice(hashes, HIGH, rows, memory, of_block, |entries| {
-        pairs.extend(among(&entries, &is_equal, watch)?);
+    Repeats::new(hashes, rows, memory).each_slice(HIGH, of_block, |entries| {
+        pairs.extend(among(entries, &is_equal, watch)?);
         Ok(())
     })?;
     pairs.par_sort_unstable();

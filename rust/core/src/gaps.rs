@@ -56,6 +56,11 @@ impl Gaps {
         };
         for row in rows.clone() {
             let (start, next) = corpus.rows.bounds(row);
+            // Between two lines there is a line feed at least; there is no need to look at it.
+            if shard.framing == Framing::Lines && row > rows.start && start == end + 1 {
+                end = next;
+                continue;
+            }
             let usual = if row == rows.start { &b""[..] } else { usual };
             note(row + at, &bytes[end..start], usual);
             end = next;

@@ -16,7 +16,7 @@ use crate::bands::{Banding, Building};
 use crate::error::{Problem, Result};
 use crate::jsonl::{self, Framing};
 use crate::ngrams;
-use crate::repeats::each_slice;
+use crate::repeats::Repeats;
 use crate::sorter::Sorter;
 use crate::spool::{KEYS, Spool};
 use crate::watch::Watch;
@@ -100,7 +100,7 @@ impl Sets {
     /// The same in whatever order is quick.
     pub fn distinct(&mut self, tokens: &[u64], ngram: usize, salt: u64) -> Vec<u64> {
         self.list(tokens, ngram, salt);
-        self.0.distinct()
+        self.0.distinct().to_vec()
     }
 
     fn list(&mut self, tokens: &[u64], ngram: usize, salt: u64) {
@@ -149,9 +149,8 @@ impl Band {
                 .collect())
         };
         let mut building = Building::default();
-        each_slice(&self.spool, KEYS, self.rows, memory, of_block, |entries| {
-            building.add_all(&entries)
-        })?;
+        let mut repeats = Repeats::new(&self.spool, self.rows, memory);
+        repeats.each_slice(KEYS, of_block, |entries| building.add_all(entries))?;
         let buckets = building.finish(self.rows, 1);
         Ok(buckets.sizes.iter().map(|&size| size as usize).sum())
     }

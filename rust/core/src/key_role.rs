@@ -8,8 +8,9 @@
 //! What a reader would get wrong: two rows are only compared if they have the same roles, so they
 //! have the same key role; a role that the survey never met ranks last.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use crate::corpus::{Buffer, Corpus};
 use crate::error::Result;
@@ -66,21 +67,32 @@ impl KeyRoles {
         Ok(Self(likeness))
     }
 
-    /// The group that proposes a row's candidates. `sets` has at least one.
-    pub(crate) fn of<'s>(&self, sets: &'s RowSets) -> &'s Group {
-        let likeness = |group: &Group| {
-            let known = group.role.as_ref().and_then(|role| self.0.get(role));
+    /// The group that proposes a row's candidates, by the roles of all its groups; None if it has none.
+    pub(crate) fn key<'r>(
+        &self,
+        roles: impl ExactSizeIterator<Item = Option<&'r str>>,
+    ) -> Option<usize> {
+        if roles.len() < 2 {
+            return roles.len().checked_sub(1);
+        }
+        let likeness = |role: Option<&str>| {
+            let known = role.and_then(|role| self.0.get(role));
             known.copied().unwrap_or((1, 1))
         };
-        let by_likeness = |left: &&Arc<Group>, right: &&Arc<Group>| {
-            let ((shared, united), (other_shared, other_united)) =
-                (likeness(left), likeness(right));
+        let known = roles
+            .enumerate()
+            .map(|(at, role)| (at, role, likeness(role)));
+        let key = known.min_by(|(_, role, one), (_, other_role, other)| {
+            let ((shared, united), (other_shared, other_united)) = (one, other);
             let order = (shared * other_united).cmp(&(other_shared * united));
-            order.then_with(|| left.role.cmp(&right.role))
-        };
-        sets.groups
-            .iter()
-            .min_by(by_likeness)
-            .expect("a row with tokens has a group")
+            order.then_with(|| role.cmp(other_role))
+        });
+        key.map(|(at, ..)| at)
+    }
+
+    /// The group that proposes a row's candidates. `sets` has at least one.
+    pub(crate) fn of<'s>(&self, sets: &'s RowSets) -> &'s Group {
+        let roles = sets.groups.iter().map(|group| group.role.as_deref());
+        &sets.groups[self.key(roles).expect("a row with tokens has a group")]
     }
 }

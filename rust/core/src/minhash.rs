@@ -11,7 +11,6 @@
 
 #![allow(unsafe_code)] // one call a set, into the widest instructions that the machine has
 
-use crate::bands::Banding;
 use crate::instructions::{Instructions, Set};
 use crate::shingles::mix;
 
@@ -66,11 +65,18 @@ impl MinHash {
         [u32::MAX; SLOTS]
     }
 
-    /// The band keys of a set.
-    pub(crate) fn keys(&self, shingles: &[u64], banding: Banding) -> Vec<u64> {
-        let mut signature = Self::empty();
-        self.add(&mut signature, shingles);
-        banding.keys(&signature, self.instructions)
+    /// The same functions in another order: at each place that of the slot which is told for it.
+    #[must_use]
+    pub(crate) fn in_order(&self, slot: impl Fn(usize) -> usize) -> Self {
+        Self {
+            factor: std::array::from_fn(|place| self.factor[slot(place)]),
+            offset: std::array::from_fn(|place| self.offset[slot(place)]),
+            instructions: self.instructions,
+        }
+    }
+
+    pub(crate) fn instructions(&self) -> Instructions {
+        self.instructions
     }
 
     /// Take shingles into a signature.

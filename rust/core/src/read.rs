@@ -6,17 +6,15 @@
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use crate::bands::Banding;
 use crate::corpus::{Buffer, Corpus};
 use crate::decisions::{Counts, State};
 use crate::error::{Error, Problem, Result};
 use crate::exact::{self, Secret};
 use crate::json::validate_first;
 use crate::jsonl::Framing;
-use crate::key_role::KeyRoles;
-use crate::minhash::MinHash;
 use crate::priority::Priority;
-use crate::shingles::{Alike, RowSets, Shingler, Shingling, mix};
+use crate::shingles::mix;
+use crate::signer::{Signed, Signer, Signing};
 use crate::spool::{CLASS, KEY_GROUP, KEYS, ROLE, ROW, Spool, TEXT};
 use crate::value::has_lone_surrogate;
 use crate::watch::Watch;
@@ -69,7 +67,7 @@ pub(crate) struct Oddities {
 pub(crate) struct Scratch {
     row: Buffer,
     content: Vec<u8>,
-    shingler: Shingler,
+    signer: Signer,
     columns: Vec<Vec<u64>>,
     hashes: Vec<Vec<u64>>,
 }
@@ -81,12 +79,8 @@ pub(crate) struct Reader<'a> {
     pub secret: Secret,
     /// For what equal rows are found by ([`exact`]).
     pub hashes: &'a Spool,
-    pub minhash: MinHash,
     /// None if only equal rows are looked for.
-    pub shingling: Option<Shingling>,
-    pub key_roles: &'a KeyRoles,
-    /// None if recall is exact.
-    pub banding: Option<Banding>,
+    pub signing: Option<Signing<'a>>,
     pub spool: Option<&'a Spool>,
     pub priority: &'a Priority,
     pub stop_at_bad_row: bool,
@@ -101,8 +95,8 @@ impl Reader<'_> {
         if self.first_fatal.load(Relaxed) < block.first_row {
             return Ok(odd);
         }
-        let bands = self.banding.map_or(0, |banding| banding.bands);
-        scratch.columns.resize_with(KEYS + bands, Vec::new);
+        let columns = self.spool.map_or(0, Spool::columns);
+        scratch.columns.resize_with(columns, Vec::new);
         scratch.columns.iter_mut().for_each(Vec::clear);
         scratch.hashes.resize_with(exact::COLUMNS, Vec::new);
         scratch.hashes.iter_mut().for_each(Vec::clear);
@@ -112,7 +106,7 @@ impl Reader<'_> {
             if self.state[row] == State::Absent {
                 continue;
             }
-            let read = if self.shingling.is_none() && *self.priority == Priority::Order {
+            let read = if self.signing.is_none() && *self.priority == Priority::Order {
                 self.hash_only(row, scratch, &mut odd.counts)
             } else {
                 self.read(row, at, block, scratch, &mut odd.counts)
@@ -154,8 +148,7 @@ impl Reader<'_> {
         let read = self.corpus.read(row, &mut scratch.row)?;
         let parts = &read.parts;
         counts.duplicate_keys += parts.duplicate_keys;
-        counts.lone_surrogates +=
-            u64::from(parts.list.iter().any(|part| has_lone_surrogate(&part.text)));
+        counts.lone_surrogates += u64::from(parts.list.iter().any(|part| holds_lone(&part.text)));
         counts.rows_without_text += u64::from(parts.list.is_empty());
         if !parts.list.is_empty() {
             scratch.content.clear();
@@ -169,13 +162,13 @@ impl Reader<'_> {
             counts.rows_without_score += u64::from(found.is_none());
             *score = found.unwrap_or(0);
         }
-        if let Some(shingling) = self.shingling {
-            let sets = scratch.shingler.sets(parts, shingling);
-            counts.rows_without_tokens += u64::from(!parts.list.is_empty() && !sets.has_tokens);
-            if sets.has_tokens {
+        if let Some(signing) = &self.signing {
+            let signed = scratch.signer.sign(parts, signing);
+            counts.rows_without_tokens += u64::from(!parts.list.is_empty() && !signed.has_tokens);
+            if signed.has_tokens {
                 block.sizes[at] =
-                    u32::try_from(sets.size()).expect("a row has fewer shingles than bytes");
-                self.tell(row, &sets, shingling, &mut scratch.columns);
+                    u32::try_from(signed.size).expect("a row has fewer shingles than bytes");
+                tell_groups(row, &signed, &mut scratch.columns);
             }
         }
         Ok(())
@@ -196,8 +189,7 @@ impl Reader<'_> {
             let text = (!place.opaque)
                 .then(|| place.value.escaped_text())
                 .flatten();
-            // Half a surrogate pair can only be written as a code.
-            has_lone |= matches!(&text, Some(Cow::Owned(text)) if has_lone_surrogate(text));
+            has_lone |= text.as_ref().is_some_and(holds_lone);
             let text = text.unwrap_or(Cow::Borrowed(place.value.raw()));
             self.add(&place.role.name(), place.opaque, &text, content);
         })?;
@@ -217,34 +209,6 @@ impl Reader<'_> {
         hashes[exact::ROW].push(row as u64);
     }
 
-    /// Add to the columns of the spool what a row's groups are found by: the key group, and where
-    /// families matter every other one too.
-    fn tell(&self, row: usize, sets: &RowSets, shingling: Shingling, columns: &mut [Vec<u64>]) {
-        let key_group = self.key_roles.of(sets);
-        let class = mix(sets.class);
-        for group in &sets.groups {
-            let is_key = group.salt == key_group.salt;
-            if !is_key && shingling.alike != Alike::Consensus {
-                continue;
-            }
-            columns[ROW].push(row as u64 | if is_key { KEY_GROUP } else { 0 });
-            columns[ROLE].push(group.salt);
-            columns[TEXT].push(group.text);
-            columns[CLASS].push(class);
-            if let Some(banding) = self.banding {
-                let new = || {
-                    self.minhash
-                        .keys(&group.shingles, banding)
-                        .into_boxed_slice()
-                };
-                let keys = group.keys.get_or_init(new);
-                for (column, &key) in columns[KEYS..].iter_mut().zip(keys) {
-                    column.push(if is_key { key ^ class } else { key });
-                }
-            }
-        }
-    }
-
     /// Add to the content of a row what makes it an exact duplicate: of each part, in order, its kind,
     /// and the lengths and bytes of its role and its text.
     fn add(&self, role: &str, opaque: bool, text: &[u8], content: &mut Vec<u8>) {
@@ -260,6 +224,34 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// Add to the columns of the spool what a row's groups are found by.
+fn tell_groups(row: usize, signed: &Signed, columns: &mut [Vec<u64>]) {
+    let class = mix(signed.class);
+    let (columns, of_bands) = columns.split_at_mut(KEYS);
+    let mut keys = signed.keys.iter();
+    for group in signed.groups {
+        let (flag, mixed) = if group.is_key {
+            (KEY_GROUP, class)
+        } else {
+            (0, 0)
+        };
+        columns[ROW].push(row as u64 | flag);
+        columns[ROLE].push(group.salt);
+        columns[TEXT].push(group.text);
+        columns[CLASS].push(class);
+        for (column, key) in of_bands.iter_mut().zip(&mut keys) {
+            column.push(key ^ mixed);
+        }
+    }
+}
+
+/// Does half of a surrogate pair stand in a text? It can only be written as a code, so not in one that
+/// stands in its row as it is.
+#[allow(clippy::ptr_arg)] // whether it is borrowed is the point
+fn holds_lone(text: &Cow<[u8]>) -> bool {
+    matches!(text, Cow::Owned(text) if has_lone_surrogate(text))
 }
 
 /// What a problem with this row means for its whole file, if anything.

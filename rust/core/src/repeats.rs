@@ -1,9 +1,11 @@
 //! Keys that are met more than once: all that equal rows, and rows in one bucket, are found by.
 //!
 //! Keys stand in a [`Spool`], column by column, and memory holds those of one column at a time, or of a
-//! slice of one. Most are met once; two lists of bits tell nearly all of those apart, and only the rest is
-//! held, and sorted.
+//! slice of one. Most are met once. So they are first dealt into parts by some of their bits, a chunk
+//! of them at a time, and then two lists of bits that fit into the nearest cache tell nearly all of a
+//! part that are met once from the others; only those are held whole, and sorted.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rayon::prelude::*;
@@ -11,87 +13,182 @@ use rayon::prelude::*;
 use crate::error::Result;
 use crate::spool::Spool;
 
-/// Which keys may have been met more than once: all that were, and some others.
-struct Repeats {
-    once: Vec<AtomicU64>,
-    twice: Vec<AtomicU64>,
+/// Keys a part, about.
+const PART: usize = 1 << 12;
+/// Parts at most: to deal into more of them is slow.
+const PARTS: usize = 1 << 11;
+/// Keys that are dealt at a time, but for those of a block that has more.
+const CHUNK: usize = 1 << 15;
+/// Bits a key in each list of bits: one in sixteen other keys is taken for a repeated one.
+const BITS: usize = 16;
+
+/// The keys of some blocks, dealt into parts; keeps its buffers from column to column.
+#[derive(Default)]
+struct Chunk {
+    blocks: Range<usize>,
+    /// The low half of each key, and where it stands in the chunk, by part.
+    dealt: Vec<(u32, u32)>,
+    /// Where each part ends.
+    ends: Vec<u32>,
+    /// A bit for each key of the chunk that may be met again.
+    may_repeat: Vec<AtomicU64>,
 }
 
-impl Repeats {
-    /// Bits a key, in each of the two lists: one in eight other keys is taken for a repeated one.
-    const BITS: usize = 8;
-
-    fn new(keys: usize) -> Self {
-        let words = (keys * Self::BITS).div_ceil(u64::BITS as usize);
-        let words = words.next_power_of_two();
-        let zeros = || (0..words).map(|_| AtomicU64::new(0)).collect();
-        let (once, twice) = (zeros(), zeros());
-        Self { once, twice }
-    }
-
-    /// The word and the bit of a key; its lowest bits, since those of a slice begin alike.
-    fn place(&self, key: u64) -> (usize, u64) {
-        let word = key / u64::from(u64::BITS);
-        (word as usize & (self.once.len() - 1), 1 << (key % 64))
-    }
-
-    fn meet(&self, key: u64) {
-        let (word, bit) = self.place(key);
-        if self.once[word].fetch_or(bit, Relaxed) & bit != 0 {
-            self.twice[word].fetch_or(bit, Relaxed);
+impl Chunk {
+    /// Deal the keys that are of a slice.
+    fn deal(&mut self, keys: &[u64], parts: usize, is_of_slice: impl Fn(u64) -> bool) {
+        let part = |key: u64| (key >> 32) as usize & (parts - 1);
+        let of_slice = keys.iter().enumerate();
+        let of_slice = of_slice.filter(|&(_, &key)| is_of_slice(key));
+        self.ends.clear();
+        self.ends.resize(parts, 0);
+        for (_, &key) in of_slice.clone() {
+            self.ends[part(key)] += 1;
         }
+        let mut end = 0;
+        for count in &mut self.ends {
+            (*count, end) = (end, end + *count);
+        }
+        self.dealt.resize(end as usize, (0, 0));
+        for (at, &key) in of_slice {
+            let end = &mut self.ends[part(key)];
+            self.dealt[*end as usize] = (key as u32, at as u32);
+            *end += 1;
+        }
+        let zeros = (0..keys.len().div_ceil(64)).map(|_| AtomicU64::new(0));
+        self.may_repeat.clear();
+        self.may_repeat.extend(zeros);
     }
 
-    fn may_repeat(&self, key: u64) -> bool {
-        let (word, bit) = self.place(key);
-        self.twice[word].load(Relaxed) & bit != 0
+    fn of_part(&self, part: usize) -> &[(u32, u32)] {
+        let start = part.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.dealt[start as usize..self.ends[part] as usize]
+    }
+
+    /// Which of the next keys of the chunk, behind `first` others, may be met again.
+    fn marked(&self, first: usize, keys: usize) -> impl Iterator<Item = usize> {
+        (0..keys).filter(move |at| {
+            let bit = first + at;
+            self.may_repeat[bit / 64].load(Relaxed) >> (bit % 64) & 1 == 1
+        })
     }
 }
 
-/// Collect the entries of one column of keys of the spool that may share a key with others, a slice of
-/// all keys at a time, so that each takes at most about `memory` bytes; sorted by key.
-///
-/// `of_block` gives the entries at some places of a block. Keys are read twice, first to learn which are
-/// met again, so that no more than those entries is ever held.
-pub(crate) fn each_slice<T: Ord + Send>(
-    spool: &Spool,
-    column: usize,
-    entries: usize,
-    memory: usize,
-    of_block: impl Fn(usize, &[u64], &mut dyn Iterator<Item = usize>) -> Result<Vec<(u64, T)>> + Sync,
-    mut found: impl FnMut(Vec<(u64, T)>) -> Result<()>,
-) -> Result<()> {
-    // Those of a block stand there, and once more in the list of all.
-    let bytes = 2 * size_of::<(u64, T)>() + 2 * Repeats::BITS / 8;
-    let slices = (entries * bytes).div_ceil(memory).next_power_of_two();
-    for slice in 0..slices {
-        let is_of_slice =
-            |key: u64| slices == 1 || (key >> (64 - slices.trailing_zeros())) as usize == slice;
-        let repeats = Repeats::new(entries.div_ceil(slices));
-        let blocks = (0..spool.blocks()).into_par_iter();
-        blocks.clone().try_for_each(|block| -> Result<()> {
-            let keys = spool.read(block, column)?;
-            let of_slice = keys.into_iter().filter(|&key| is_of_slice(key));
-            of_slice.for_each(|key| repeats.meet(key));
-            Ok(())
-        })?;
-        let of_block = |block| {
-            let keys = spool.read(block, column)?;
-            let may_repeat = |&at: &usize| is_of_slice(keys[at]) && repeats.may_repeat(keys[at]);
-            let mut places = (0..keys.len()).filter(may_repeat).peekable();
-            if places.peek().is_none() {
-                return Ok(Vec::new());
+/// Two lists of bits, kept from part to part.
+#[derive(Default)]
+struct Bits {
+    once: Vec<u64>,
+    twice: Vec<u64>,
+}
+
+impl Bits {
+    /// Mark in each chunk what of a part may be met again: all that is, and some more.
+    fn mark(&mut self, part: usize, chunks: &[Chunk]) {
+        let keys: usize = chunks.iter().map(|chunk| chunk.of_part(part).len()).sum();
+        let words = (keys * BITS)
+            .div_ceil(u64::BITS as usize)
+            .next_power_of_two();
+        for bits in [&mut self.once, &mut self.twice] {
+            bits.clear();
+            bits.resize(words, 0);
+        }
+        let place = |key: u32| ((key >> 6) as usize & (words - 1), key & 63);
+        let of_part = || chunks.iter().flat_map(|chunk| chunk.of_part(part));
+        for &(key, _) in of_part() {
+            let (word, bit) = place(key);
+            self.twice[word] |= self.once[word] & 1 << bit;
+            self.once[word] |= 1 << bit;
+        }
+        for chunk in chunks {
+            for &(key, at) in chunk.of_part(part) {
+                let (word, bit) = place(key);
+                if self.twice[word] >> bit & 1 == 1 {
+                    chunk.may_repeat[at as usize / 64].fetch_or(1 << (at % 64), Relaxed);
+                }
             }
-            of_block(block, &keys, &mut places)
-        };
-        let blocks: Vec<Vec<(u64, T)>> = blocks.map(of_block).collect::<Result<_>>()?;
-        drop(repeats);
-        let mut entries = Vec::with_capacity(blocks.iter().map(Vec::len).sum());
-        for block in blocks {
-            entries.extend(block);
         }
-        entries.par_sort_unstable();
-        found(entries)?;
     }
-    Ok(())
+}
+
+/// Finds repeated keys in the columns of a spool.
+pub(crate) struct Repeats<'s, T> {
+    spool: &'s Spool,
+    slices: usize,
+    parts: usize,
+    chunks: Vec<Chunk>,
+    entries: Vec<(u64, T)>,
+}
+
+impl<'s, T: Ord + Send> Repeats<'s, T> {
+    /// Of a spool in whose columns at most so many keys are looked for, in about `memory` bytes.
+    pub(crate) fn new(spool: &'s Spool, keys: usize, memory: usize) -> Self {
+        // Entries of a chunk stand there, and once more in the list of all.
+        let bytes = 2 * size_of::<(u64, T)>() + size_of::<(u32, u32)>();
+        let slices = (keys * bytes).div_ceil(memory).next_power_of_two();
+        let runs = spool.blocks_by(CHUNK).into_iter();
+        let chunk = |blocks| Chunk {
+            blocks,
+            ..Chunk::default()
+        };
+        Self {
+            spool,
+            slices,
+            parts: (keys / slices / PART).clamp(1, PARTS).next_power_of_two(),
+            chunks: runs.map(chunk).collect(),
+            entries: Vec::new(),
+        }
+    }
+
+    /// Collect the entries of one column that may share a key with others, a slice of all keys at a
+    /// time, sorted by key.
+    ///
+    /// `of_block` gives the entries at some places of a block. Keys are read twice, first to learn which
+    /// are met again, so that no more than those entries is ever held.
+    pub(crate) fn each_slice(
+        &mut self,
+        column: usize,
+        of_block: impl Fn(usize, &[u64], &mut dyn Iterator<Item = usize>) -> Result<Vec<(u64, T)>>
+        + Sync,
+        mut found: impl FnMut(&[(u64, T)]) -> Result<()>,
+    ) -> Result<()> {
+        let (spool, slices, parts) = (self.spool, self.slices, self.parts);
+        for slice in 0..slices {
+            let is_of_slice =
+                |key: u64| slices == 1 || (key >> (64 - slices.trailing_zeros())) as usize == slice;
+            let deal = |keys: &mut Vec<u64>, chunk: &mut Chunk| -> Result<()> {
+                keys.clear();
+                for block in chunk.blocks.clone() {
+                    spool.read_to(block, column, keys)?;
+                }
+                chunk.deal(keys, parts, is_of_slice);
+                Ok(())
+            };
+            let chunks = self.chunks.par_iter_mut();
+            chunks.try_for_each_init(Vec::new, deal)?;
+            let mark = |bits: &mut Bits, part| bits.mark(part, &self.chunks);
+            (0..parts)
+                .into_par_iter()
+                .for_each_init(Bits::default, mark);
+            let of_chunk = |keys: &mut Vec<u64>, chunk: &Chunk| -> Result<Vec<(u64, T)>> {
+                let (mut entries, mut first) = (Vec::new(), 0);
+                for block in chunk.blocks.clone() {
+                    keys.clear();
+                    spool.read_to(block, column, keys)?;
+                    let mut places = chunk.marked(first, keys.len()).peekable();
+                    if places.peek().is_some() {
+                        entries.extend(of_block(block, keys, &mut places)?);
+                    }
+                    first += keys.len();
+                }
+                Ok(entries)
+            };
+            let chunks = self.chunks.par_iter().map_init(Vec::new, of_chunk);
+            let chunks: Vec<Vec<(u64, T)>> = chunks.collect::<Result<_>>()?;
+            self.entries.clear();
+            self.entries.extend(chunks.into_iter().flatten());
+            self.entries.par_sort_unstable();
+            found(&self.entries)?;
+        }
+        Ok(())
+    }
 }

@@ -7,15 +7,13 @@
 //! What a reader would get wrong: a group with text but without a token (an answer of one emoji) is
 //! no empty set, which would be like every other; it has one shingle, its raw texts.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use hashbrown::HashMap;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
-
+use crate::grouping::{Grouping, Texts, class};
 use crate::instructions::Instructions;
-use crate::json::is_space;
 use crate::ngrams;
-use crate::parts::{Part, Parts};
+use crate::parts::Parts;
+use crate::recall::Recall;
 use crate::sketch::Sketch;
 use crate::sorter::Sorter;
 use crate::tokens::{SEPARATOR, Tokenizer};
@@ -40,8 +38,6 @@ pub struct Shingling {
     pub alike: Alike,
     /// Are the tokens kept beside the shingles?
     pub tokens: bool,
-    /// Are the shingles sorted, as those that are compared must be?
-    pub sorted: bool,
 }
 
 /// The shingles of the parts that are compared together.
@@ -49,16 +45,14 @@ pub struct Shingling {
 pub struct Group {
     /// Their role; None where all roles are one group.
     pub role: Option<Arc<str>>,
-    /// Each once, never empty; sorted, if that was asked for.
+    /// Each once, sorted, never empty.
     pub shingles: Vec<u64>,
-    /// Of the shingles, if they are sorted.
+    /// Of the shingles.
     pub(crate) sketch: Sketch,
     /// Hash of the tokens; 0 for a text without.
     pub text: u64,
     /// The tokens, where they were asked for.
     pub tokens: Vec<u64>,
-    /// Its band keys, once somebody made them.
-    pub keys: OnceLock<Box<[u64]>>,
     /// Hash of the role: 0 where all roles are one group.
     pub salt: u64,
 }
@@ -95,56 +89,23 @@ impl RowSets {
     }
 }
 
-/// Turns parts into sets; keeps its buffers between calls, and the groups of texts that come back.
+/// Lists the shingles of texts; keeps its buffers between calls.
 #[derive(Debug, Default)]
-pub struct Shingler {
+pub(crate) struct Lister {
     tokenizer: Tokenizer,
     tokens: Vec<u64>,
-    sorter: Sorter,
-    memory: Memory,
-    roles: Roles,
+    /// With the shingles in its list.
+    pub sorter: Sorter,
     instructions: Instructions,
 }
 
-impl Shingler {
-    /// The sets of a row.
-    pub fn sets(&mut self, parts: &Parts, shingling: Shingling) -> RowSets {
-        let texts = parts.list.iter().filter(|part| !part.opaque);
-        let mut sets = RowSets::default();
-        match shingling.alike {
-            Alike::Consensus | Alike::EachRole => {
-                let texts = by_role(&texts.collect::<Vec<_>>());
-                for same in texts.chunk_by(|(first, _), (other, _)| first == other) {
-                    let role = Some(&*same[0].1.role);
-                    let of_role = same.iter().map(|(_, part)| &*part.text);
-                    self.group(of_role, role, shingling, &mut sets);
-                }
-            }
-            Alike::Whole => self.group(texts.map(|part| &*part.text), None, shingling, &mut sets),
-        }
-        sets.class = class(parts, &sets);
-        sets
-    }
-
-    fn group<'t>(
-        &mut self,
-        texts: impl Iterator<Item = &'t [u8]> + Clone,
-        role: Option<&str>,
-        shingling: Shingling,
-        sets: &mut RowSets,
-    ) {
-        let salt = role.map_or(0, |role| xxh3_64(role.as_bytes()));
-        let raw = texts
-            .clone()
-            .fold(salt, |seed, text| xxh3_64_with_seed(text, seed));
-        if let Some(known) = self.memory.find(raw, texts.clone()) {
-            sets.has_tokens |= known.text != 0;
-            sets.groups.push(Arc::clone(known));
-            return;
-        }
+impl Lister {
+    /// List the shingles of a group, whose texts as they stand have the hash `raw`; tells whether there
+    /// is a token.
+    pub(crate) fn list(&mut self, texts: Texts, ngram: usize, raw: u64) -> bool {
         self.tokens.clear();
         let mut separators = 0;
-        for (index, text) in texts.clone().enumerate() {
+        for (index, text) in texts.iter().enumerate() {
             if index > 0 {
                 self.tokens.push(SEPARATOR);
                 separators += 1;
@@ -152,66 +113,70 @@ impl Shingler {
             self.tokenizer.split(text, &mut self.tokens);
         }
         let has_tokens = self.tokens.len() > separators;
-        let shingles = if has_tokens {
-            let (ngram, list) = (shingling.ngram, &mut self.sorter.list);
-            ngrams::list(&self.tokens, ngram, salt, list, self.instructions);
-            if shingling.sorted {
-                self.sorter.set()
-            } else {
-                self.sorter.distinct()
-            }
-        } else if texts
-            .clone()
-            .any(|text| !text.iter().all(|&byte| is_space(byte)))
-        {
-            vec![mix(raw)]
+        let list = &mut self.sorter.list;
+        if has_tokens {
+            ngrams::list(&self.tokens, ngram, texts.salt(), list, self.instructions);
         } else {
-            return;
-        };
-        let keeps_tokens = has_tokens && shingling.tokens;
-        let group = Arc::new(Group {
-            role: role.map(|role| self.roles.share(role)),
-            sketch: if shingling.sorted {
-                Sketch::of(&shingles)
-            } else {
-                Sketch::default()
-            },
-            shingles,
-            text: if has_tokens {
-                ngrams::all(&self.tokens)
-            } else {
-                0
-            },
-            tokens: if keeps_tokens {
-                self.tokens.clone()
-            } else {
-                Vec::new()
-            },
-            keys: OnceLock::new(),
-            salt,
-        });
-        self.memory.tell(raw, texts, &group);
-        sets.has_tokens |= has_tokens;
-        sets.groups.push(group);
+            list.clear();
+            list.push(mix(raw));
+        }
+        has_tokens
+    }
+
+    /// Hash of the tokens.
+    pub(crate) fn text(&self) -> u64 {
+        ngrams::all(&self.tokens)
     }
 }
 
-/// Texts in the order in which their roles come first, each with the place of the first of its role.
-fn by_role<'p>(texts: &[&'p Part<'p>]) -> Vec<(usize, &'p Part<'p>)> {
-    /// Texts whose roles are compared two by two.
-    const FEW: usize = 32;
-    let mut firsts: HashMap<&str, usize> = HashMap::new();
-    let mut first = |at: usize| {
-        let is_same = |part: &&Part| part.role == texts[at].role;
-        if texts.len() <= FEW {
-            texts.iter().position(is_same).unwrap_or(at)
-        } else {
-            *firsts.entry(&texts[at].role).or_insert(at)
+/// Turns parts into sets; keeps its buffers between calls, and the groups of texts that come back.
+#[derive(Debug, Default)]
+pub struct Shingler {
+    grouping: Grouping,
+    lister: Lister,
+    recall: Recall<Arc<Group>>,
+    roles: Roles,
+}
+
+impl Shingler {
+    /// The sets of a row.
+    pub fn sets(&mut self, parts: &Parts, shingling: Shingling) -> RowSets {
+        let groups = self.grouping.of(parts, shingling.alike);
+        let mut sets = RowSets {
+            class: class(parts, groups.clone()),
+            ..RowSets::default()
+        };
+        for texts in groups {
+            let raw = texts.raw();
+            let group = if let Some(known) = self.recall.find(raw, texts) {
+                Arc::clone(known)
+            } else {
+                let has_tokens = self.lister.list(texts, shingling.ngram, raw);
+                let shingles = self.lister.sorter.set();
+                let (mut text, mut tokens) = (0, Vec::new());
+                if has_tokens {
+                    text = self.lister.text();
+                }
+                if has_tokens && shingling.tokens {
+                    tokens.clone_from(&self.lister.tokens);
+                }
+                let group = Arc::new(Group {
+                    role: texts.role().map(|role| self.roles.share(role)),
+                    sketch: Sketch::of(&shingles),
+                    shingles,
+                    text,
+                    tokens,
+                    salt: texts.salt(),
+                });
+                let known = || Arc::clone(&group);
+                self.recall.tell(raw, texts, group.bytes(), known);
+                group
+            };
+            sets.has_tokens |= group.text != 0;
+            sets.groups.push(group);
         }
-    };
-    let mut by_role: Vec<_> = (0..texts.len()).map(|at| (first(at), texts[at])).collect();
-    by_role.sort_by_key(|&(first, _)| first);
-    by_role
+        sets
+    }
 }
 
 /// The roles that were met lately, so that no new name is made for each text; the list is one thread's
@@ -233,64 +198,6 @@ impl Roles {
         self.0.push(Arc::from(role));
         Arc::clone(&self.0[self.0.len() - 1])
     }
-}
-
-/// The texts of one group.
-type Texts = Vec<Box<[u8]>>;
-
-/// Texts that come back, as system prompts and labels do, and their groups.
-///
-/// A text is remembered when it is met for the second time, so that those that are met once, which
-/// most are, cost no copy.
-#[derive(Debug, Default)]
-struct Memory {
-    /// Hashes of texts that were met lately, each in a place of its own.
-    met: Vec<u64>,
-    known: HashMap<u64, (Texts, Arc<Group>)>,
-    bytes: usize,
-}
-
-impl Memory {
-    /// Places for texts that were met lately.
-    const MET: usize = 1 << 12;
-    /// Bytes of texts and groups that are remembered.
-    const ROOM: usize = 4 << 20;
-
-    fn find<'t>(&self, raw: u64, mut texts: impl Iterator<Item = &'t [u8]>) -> Option<&Arc<Group>> {
-        let (known, group) = self.known.get(&raw)?;
-        let same = known.iter().all(|known| texts.next() == Some(known));
-        (same && texts.next().is_none()).then_some(group)
-    }
-
-    fn tell<'t>(&mut self, raw: u64, texts: impl Iterator<Item = &'t [u8]>, group: &Arc<Group>) {
-        self.met.resize(Self::MET, 0);
-        let place = &mut self.met[raw as usize % Self::MET];
-        if std::mem::replace(place, raw) != raw {
-            return;
-        }
-        let texts: Texts = texts.map(Box::from).collect();
-        let length: usize = texts.iter().map(|text| text.len()).sum();
-        let bytes = 256 + length + group.bytes();
-        if self.bytes + bytes > Self::ROOM {
-            *self = Self::default();
-        } else {
-            self.bytes += bytes;
-            self.known.insert(raw, (texts, Arc::clone(group)));
-        }
-    }
-}
-
-fn class(parts: &Parts, sets: &RowSets) -> u64 {
-    let mut class = 0;
-    for part in parts.list.iter().filter(|part| part.opaque) {
-        class = mix(class ^ xxh3_64(part.role.as_bytes()));
-        class = mix(class ^ xxh3_64(&part.text));
-    }
-    // A sum, since the order in which roles appear is no difference.
-    let names = sets.groups.iter().filter_map(|group| group.role.as_ref());
-    names.fold(class, |class, role| {
-        class.wrapping_add(mix(xxh3_64(role.as_bytes())))
-    })
 }
 
 /// A bijection of 64 bits in which every bit of the input moves every bit of the output (Stafford's

@@ -23,13 +23,15 @@ impl Sorter {
     /// Elements for which memory is kept from list to list; longer ones are sorted.
     const KEPT: usize = 1 << 18;
 
-    /// The elements of the list, each once, in any order.
+    /// Leave each element of the list in it once, in any order.
     ///
     /// An element sets a bit, of 64 or more for each. Those that find theirs set are few, and only what
     /// shares a bit with them can stand twice. Nothing here waits for a guess at a jump.
-    pub(crate) fn distinct(&mut self) -> Vec<u64> {
+    pub(crate) fn distinct(&mut self) -> &[u64] {
         if self.list.len() > Self::KEPT {
-            return self.set();
+            self.list.sort_unstable();
+            self.list.dedup();
+            return &self.list;
         }
         let words = self.list.len().next_power_of_two();
         let place = |element: u64| ((element >> 32) as usize & (words - 1), element & 63);
@@ -47,30 +49,27 @@ impl Sorter {
             once[word] |= 1 << bit;
         }
         if count == 0 {
-            return self.list.clone();
+            return &self.list;
         }
         for &element in &self.again[..count] {
             let (word, bit) = place(element);
             twice[word] |= 1 << bit;
         }
-        let mut distinct = vec![0; self.list.len() + 1];
         let (mut end, mut count) = (0, 0);
-        for &element in &self.list {
+        for at in 0..self.list.len() {
+            let element = self.list[at];
             let (word, bit) = place(element);
             let is_among = (twice[word] >> bit & 1) as usize;
-            (distinct[end], self.again[count]) = (element, element);
+            (self.list[end], self.again[count]) = (element, element);
             end += 1 - is_among;
             count += is_among;
         }
-        distinct.truncate(end);
+        self.list.truncate(end);
         let again = &mut self.again[..count];
         again.sort_unstable();
-        distinct.extend(
-            again
-                .chunk_by(|left, right| left == right)
-                .map(|same| same[0]),
-        );
-        distinct
+        let same = again.chunk_by(|left, right| left == right);
+        self.list.extend(same.map(|same| same[0]));
+        &self.list
     }
 
     /// The elements of the list: sorted, each once.
@@ -144,10 +143,11 @@ mod tests {
             let list: Vec<u64> = (0..size as u64).map(hash).collect();
             let expected: BTreeSet<u64> = list.iter().copied().collect();
             let expected: Vec<u64> = expected.into_iter().collect();
-            let mut sorter = Sorter { list, ..Sorter::default() };
-            let mut distinct = sorter.distinct();
+            let mut sorter = Sorter { list: list.clone(), ..Sorter::default() };
+            let mut distinct = sorter.distinct().to_vec();
             distinct.sort_unstable();
             prop_assert_eq!(&distinct, &expected);
+            sorter.list = list;
             prop_assert_eq!(sorter.set(), expected);
         }
 

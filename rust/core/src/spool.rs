@@ -6,6 +6,7 @@
 //! a block.
 
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -54,6 +55,11 @@ impl Spool {
         })
     }
 
+    /// Numbers a group.
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
+    }
+
     /// Keys a group.
     pub(crate) fn bands(&self) -> usize {
         self.columns - KEYS
@@ -62,9 +68,10 @@ impl Spool {
     /// Write the groups of one block of rows; `columns` are equally long.
     pub(crate) fn write(&self, block: usize, columns: &[Vec<u64>]) -> Result<()> {
         debug_assert_eq!(columns.len(), self.columns);
-        let mut bytes = Vec::with_capacity(columns[0].len() * columns.len() * size_of::<u64>());
-        for value in columns.iter().flatten() {
-            bytes.extend_from_slice(&value.to_le_bytes());
+        let mut bytes = vec![0; columns[0].len() * columns.len() * size_of::<u64>()];
+        let (places, _) = bytes.as_chunks_mut();
+        for (place, value) in places.iter_mut().zip(columns.iter().flatten()) {
+            *place = value.to_le_bytes();
         }
         let start = self.end.fetch_add(bytes.len() as u64, Relaxed);
         self.file
@@ -86,17 +93,39 @@ impl Spool {
             .len()
     }
 
+    /// The blocks, in runs of at least one that together have about so many entries.
+    pub(crate) fn blocks_by(&self, entries: usize) -> Vec<Range<usize>> {
+        let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut runs = Vec::new();
+        let (mut start, mut sum) = (0, 0);
+        for (at, (_, of_block)) in blocks.iter().enumerate() {
+            sum += of_block;
+            if sum >= entries || at + 1 == blocks.len() {
+                runs.push(start..at + 1);
+                (start, sum) = (at + 1, 0);
+            }
+        }
+        runs
+    }
+
     /// One column of one block.
     pub(crate) fn read(&self, block: usize, column: usize) -> Result<Vec<u64>> {
-        let (start, groups) = self.blocks.lock().unwrap_or_else(PoisonError::into_inner)[block];
-        let mut bytes = vec![0; groups * size_of::<u64>()];
+        let mut values = Vec::new();
+        self.read_to(block, column, &mut values)?;
+        Ok(values)
+    }
+
+    /// Add one column of one block to a list.
+    pub(crate) fn read_to(&self, block: usize, column: usize, values: &mut Vec<u64>) -> Result<()> {
+        let (start, entries) = self.blocks.lock().unwrap_or_else(PoisonError::into_inner)[block];
+        let mut bytes = vec![0; entries * size_of::<u64>()];
         let start = start + (column * bytes.len()) as u64;
         self.file
             .read_exact_at(&mut bytes, start)
             .map_err(|source| self.failed(source))?;
-        let value =
-            |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("chunks are eight bytes"));
-        Ok(bytes.chunks_exact(size_of::<u64>()).map(value).collect())
+        let (places, _) = bytes.as_chunks();
+        values.extend(places.iter().copied().map(u64::from_le_bytes));
+        Ok(())
     }
 
     fn failed(&self, source: std::io::Error) -> Error {

@@ -204,7 +204,6 @@ fn rows_become_the_same_sets() {
                 ngram,
                 alike,
                 tokens: false,
-                sorted: true,
             };
             let sets = shingler.sets(&parts, shingling);
             if !sets.has_tokens {

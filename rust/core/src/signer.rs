@@ -1,0 +1,117 @@
+//! What the reading pass takes of a row's texts: how many shingles they have, and the keys of its bands.
+//!
+//! No set is made for it. A row is done in a few microseconds, so nothing here asks for memory but for
+//! buffers that are kept from row to row.
+
+use crate::bands::BandKeys;
+use crate::grouping::{Grouping, Texts, class};
+use crate::key_role::KeyRoles;
+use crate::parts::Parts;
+use crate::recall::Recall;
+use crate::shingles::{Alike, Lister};
+
+/// How rows are signed.
+pub(crate) struct Signing<'a> {
+    pub ngram: usize,
+    pub alike: Alike,
+    pub key_roles: &'a KeyRoles,
+    /// None if recall is exact.
+    pub keys: Option<BandKeys>,
+}
+
+/// What was taken of a row.
+pub(crate) struct Signed<'s> {
+    /// Shingles in all groups.
+    pub size: usize,
+    /// As of [`crate::shingles::RowSets`].
+    pub has_tokens: bool,
+    /// As of [`crate::shingles::RowSets`].
+    pub class: u64,
+    /// The key group, and where families matter every other one too.
+    pub groups: &'s [SignedGroup],
+    /// The keys of these groups, one group after the other.
+    pub keys: &'s [u64],
+}
+
+pub(crate) struct SignedGroup {
+    /// Hash of its role, as of [`crate::shingles::Group`].
+    pub salt: u64,
+    /// Hash of its tokens; 0 for a text without, and where families do not matter.
+    pub text: u64,
+    /// Does it propose the candidates of its row?
+    pub is_key: bool,
+}
+
+/// What is known of a text that comes back.
+#[derive(Debug)]
+struct Known {
+    size: usize,
+    text: u64,
+    has_tokens: bool,
+    /// Empty if none were needed.
+    keys: Box<[u64]>,
+}
+
+/// Signs rows; keeps its buffers between calls, and what it knows of texts that come back.
+#[derive(Default)]
+pub(crate) struct Signer {
+    grouping: Grouping,
+    lister: Lister,
+    recall: Recall<Known>,
+    groups: Vec<SignedGroup>,
+    keys: Vec<u64>,
+}
+
+impl Signer {
+    /// Sign a row.
+    pub(crate) fn sign(&mut self, parts: &Parts, signing: &Signing) -> Signed<'_> {
+        let groups = self.grouping.of(parts, signing.alike);
+        let class = class(parts, groups.clone());
+        let key = signing.key_roles.key(groups.clone().map(Texts::role));
+        self.groups.clear();
+        self.keys.clear();
+        let (mut size, mut has_tokens) = (0, false);
+        for (at, texts) in groups.enumerate() {
+            let (salt, raw, is_key) = (texts.salt(), texts.raw(), Some(at) == key);
+            let is_told = is_key || signing.alike == Alike::Consensus;
+            let needed = signing.keys.as_ref().filter(|_| is_told);
+            let known = self.recall.find(raw, texts);
+            let known = known.filter(|known| needed.is_none() || !known.keys.is_empty());
+            let (count, text, is_text) = if let Some(known) = known {
+                if needed.is_some() {
+                    self.keys.extend_from_slice(&known.keys);
+                }
+                (known.size, known.text, known.has_tokens)
+            } else {
+                let is_text = self.lister.list(texts, signing.ngram, raw);
+                let is_asked = is_text && signing.alike == Alike::Consensus;
+                let text = if is_asked { self.lister.text() } else { 0 };
+                let shingles = self.lister.sorter.distinct();
+                let first = self.keys.len();
+                if let Some(keys) = needed {
+                    keys.push(shingles, &mut self.keys);
+                }
+                let keys = &self.keys[first..];
+                self.recall.tell(raw, texts, size_of_val(keys), || Known {
+                    size: shingles.len(),
+                    text,
+                    has_tokens: is_text,
+                    keys: keys.into(),
+                });
+                (shingles.len(), text, is_text)
+            };
+            size += count;
+            has_tokens |= is_text;
+            if is_told {
+                self.groups.push(SignedGroup { salt, text, is_key });
+            }
+        }
+        Signed {
+            size,
+            has_tokens,
+            class,
+            groups: &self.groups,
+            keys: &self.keys,
+        }
+    }
+}
