@@ -44,8 +44,8 @@ impl Shelf {
 pub(crate) struct SetCache<'a> {
     corpus: &'a Corpus,
     shingling: Shingling,
-    /// As many as were ever needed at a time.
-    shinglers: Mutex<Vec<Shingler>>,
+    /// What reads rows: as many as were ever needed at a time.
+    readers: Mutex<Vec<(Buffer, Shingler)>>,
     shelves: Vec<Mutex<Shelf>>,
     bytes_a_shelf: usize,
 }
@@ -56,7 +56,7 @@ impl<'a> SetCache<'a> {
         Self {
             corpus,
             shingling,
-            shinglers: Mutex::default(),
+            readers: Mutex::default(),
             shelves,
             bytes_a_shelf: bytes as usize / SHELVES,
         }
@@ -80,16 +80,12 @@ impl<'a> SetCache<'a> {
 
     /// The sets of a row that is not needed again soon.
     pub(crate) fn read(&self, row: u32) -> Result<RowSets> {
-        let mut buffer = Buffer::default();
-        let read = self.corpus.read_again(row as usize, &mut buffer)?;
-        let idle = || {
-            self.shinglers
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
-        let mut shingler = idle().pop().unwrap_or_default();
+        let idle = || self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reader = idle().pop().unwrap_or_default();
+        let (buffer, shingler) = &mut reader;
+        let read = self.corpus.read_again(row as usize, buffer)?;
         let sets = shingler.sets(&read.parts, self.shingling);
-        idle().push(shingler);
+        idle().push(reader);
         Ok(sets)
     }
 }

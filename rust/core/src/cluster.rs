@@ -12,9 +12,9 @@
 //! What a reader would get wrong: all numbers of rows here are ranks in the order of priority
 //! ([`crate::priority::Walk`]), but for those in what is returned.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use rayon::prelude::*;
 
 use crate::bands::Buckets;
@@ -119,19 +119,17 @@ impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
         tally: &mut Tally,
         removals: &mut Vec<Removal>,
     ) -> Result<()> {
-        let found: Vec<Found> = block
-            .par_iter()
-            .map(|&rank| self.against_kept(rank, candidates))
-            .collect::<Result<_>>()?;
-        let (mut open, mut open_sets) = (Vec::new(), Vec::new());
-        for (&rank, found) in block.iter().zip(&found) {
-            if found.removal.is_none() {
-                open.push(rank);
-                open_sets.push(found.sets.clone());
-            }
-        }
-        let settled = self.among(&open, open_sets, candidates)?;
-        for (&rank, is_kept) in open.iter().zip(settled.is_kept) {
+        let (found, meetings) = rayon::join(
+            || {
+                let found = block.par_iter();
+                let found = found.map(|&rank| self.against_kept(rank, candidates));
+                found.collect::<Result<Vec<Found>>>()
+            },
+            || candidates.meetings(block),
+        );
+        let found = found?;
+        let settled = self.among(block, &found, &meetings, candidates)?;
+        for (&rank, is_kept) in block.iter().zip(settled.is_kept) {
             if is_kept {
                 candidates.keep(rank);
             }
@@ -186,25 +184,35 @@ impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
     /// Settle what is open in a block by comparing it with itself.
     fn among(
         &self,
-        open: &[u32],
-        sets: Vec<Option<Arc<RowSets>>>,
+        block: &[u32],
+        found: &[Found],
+        meetings: &Meetings,
         candidates: &Candidates,
     ) -> Result<Settled> {
-        let mut among = candidates.among(open);
-        let mut is_compared = vec![false; open.len()];
-        for (at, others) in among.iter_mut().enumerate() {
-            others.retain(|&other| self.may_be_alike(open[at], open[other as usize]));
+        let is_open: Vec<bool> = found.iter().map(|found| found.removal.is_none()).collect();
+        let earlier = |at: usize| {
+            if !is_open[at] {
+                return Vec::new();
+            }
+            let mut earlier = candidates.earlier(at, meetings, &is_open);
+            earlier.retain(|&other| self.may_be_alike(block[at], block[other as usize]));
+            earlier
+        };
+        let among: Vec<Vec<u32>> = (0..block.len()).into_par_iter().map(earlier).collect();
+        let mut is_compared = vec![false; block.len()];
+        for (at, others) in among.iter().enumerate() {
             is_compared[at] |= !others.is_empty();
-            for &other in &*others {
+            for &other in others {
                 is_compared[other as usize] = true;
             }
         }
-        let sets: Vec<Option<Arc<RowSets>>> = sets
-            .into_par_iter()
+        let sets: Vec<Option<Arc<RowSets>>> = found
+            .par_iter()
             .enumerate()
-            .map(|(at, sets)| match sets {
-                None if is_compared[at] => Ok(Some((self.sets)(self.walk.row(open[at]))?)),
-                sets => Ok(sets),
+            .map(|(at, found)| match &found.sets {
+                _ if !is_compared[at] => Ok(None),
+                None => Ok(Some((self.sets)(self.walk.row(block[at]))?)),
+                sets => Ok(sets.clone()),
             })
             .collect::<Result<_>>()?;
         let sets_of = |at: usize| sets[at].as_deref().expect("what is compared was read");
@@ -227,20 +235,20 @@ impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
             let neighbour = None;
             Ok(Next { neighbour, apart })
         };
-        let first: Vec<Next> = (0..open.len())
+        let first: Vec<Next> = (0..block.len())
             .into_par_iter()
             .map(|at| next(at, 0))
             .collect::<Result<_>>()?;
         let mut settled = Settled {
-            is_kept: vec![true; open.len()],
+            is_kept: is_open,
             removals: Vec::new(),
             tally: Tally::default(),
         };
         for (at, mut found) in first.into_iter().enumerate() {
-            let row = self.walk.row(open[at]);
+            let row = self.walk.row(block[at]);
             loop {
                 for (other, verdict) in found.apart {
-                    let kept = self.walk.row(open[other]);
+                    let kept = self.walk.row(block[other]);
                     match verdict {
                         _ if !settled.is_kept[other] => {}
                         Verdict::Apart(apart) => {
@@ -261,7 +269,7 @@ impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
                     settled.tally.edited(&edits);
                     settled.removals.push(Removal {
                         row,
-                        witness: self.walk.row(open[other]),
+                        witness: self.walk.row(block[other]),
                         overlap,
                     });
                     break;
@@ -277,6 +285,28 @@ struct Settled {
     is_kept: Vec<bool>,
     removals: Vec<Removal>,
     tally: Tally,
+}
+
+/// Which rows of a block share buckets with earlier ones of it; a row is known by its position.
+#[derive(Default)]
+struct Meetings {
+    /// The rows of each bucket.
+    rows: Vec<u32>,
+    /// Sorted: a row, and those of `rows` that stand before it in one of its buckets.
+    earlier: Vec<(u32, Range<usize>)>,
+}
+
+impl Meetings {
+    fn of(&self, at: usize) -> &[(u32, Range<usize>)] {
+        let start = self
+            .earlier
+            .partition_point(|(other, _)| (*other as usize) < at);
+        let of_row = self.earlier[start..].iter();
+        let count = of_row
+            .take_while(|(other, _)| *other as usize == at)
+            .count();
+        &self.earlier[start..start + count]
+    }
 }
 
 /// Rows that may be alike: those that share a bucket. May be too many, never too few.
@@ -320,20 +350,37 @@ impl Candidates {
         self.agreed(rows, row as usize)
     }
 
-    /// For each of `rows`, positions of earlier ones of them, in order, each once.
-    fn among(&self, rows: &[u32]) -> Vec<Vec<u32>> {
-        let mut seen: HashMap<u32, Vec<u32>> = HashMap::new();
-        let mut among = Vec::with_capacity(rows.len());
-        for (at, &row) in rows.iter().enumerate() {
-            let mut earlier: Vec<u32> = Vec::new();
-            for &bucket in self.buckets.of(row) {
-                let rows = seen.entry(bucket).or_default();
-                earlier.extend_from_slice(rows);
-                rows.push(at as u32);
+    /// Where these rows meet in buckets.
+    fn meetings(&self, rows: &[u32]) -> Meetings {
+        let in_buckets = |(&row, at): (&u32, u64)| {
+            let buckets = self.buckets.of(row).iter();
+            buckets.map(move |&bucket| u64::from(bucket) << 32 | at)
+        };
+        let mut in_buckets: Vec<u64> = rows.iter().zip(0..).flat_map(in_buckets).collect();
+        in_buckets.sort_unstable();
+        let mut found = Meetings::default();
+        for bucket in in_buckets.chunk_by(|left, right| left >> 32 == right >> 32) {
+            let start = found.rows.len();
+            if bucket.len() > 1 {
+                found.rows.extend(bucket.iter().map(|&at| at as u32));
+                let later = bucket[1..].iter().zip(start + 1..);
+                found
+                    .earlier
+                    .extend(later.map(|(&at, end)| (at as u32, start..end)));
             }
-            among.push(self.agreed(earlier, at));
         }
-        among
+        found
+            .earlier
+            .sort_unstable_by_key(|(at, earlier)| (*at, earlier.start));
+        found
+    }
+
+    /// Positions of earlier rows that may be met by the one at a position, in order, each once.
+    fn earlier(&self, at: usize, meetings: &Meetings, is_open: &[bool]) -> Vec<u32> {
+        let earlier = meetings.of(at).iter();
+        let earlier = earlier.flat_map(|(_, earlier)| &meetings.rows[earlier.clone()]);
+        let open = earlier.copied().filter(|&other| is_open[other as usize]);
+        self.agreed(open.collect(), at)
     }
 
     /// Those of `met`, all below `end`, that were met in enough buckets: in order, each once.

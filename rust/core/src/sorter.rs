@@ -12,6 +12,7 @@ pub(crate) struct Sorter {
     twice: Vec<u64>,
     again: Vec<u64>,
     ends: Vec<u32>,
+    sorted: Vec<u64>,
 }
 
 impl Sorter {
@@ -74,16 +75,19 @@ impl Sorter {
 
     /// The elements of the list: sorted, each once.
     pub(crate) fn set(&mut self) -> Vec<u64> {
-        let mut set = vec![0; self.list.len()];
-        if !Self::WORTH.contains(&set.len()) || !self.sort_into(&mut set) {
-            set.copy_from_slice(&self.list);
-            set.sort_unstable();
+        let mut sorted = std::mem::take(&mut self.sorted);
+        sorted.resize(self.list.len(), 0);
+        if !Self::WORTH.contains(&sorted.len()) || !self.sort_into(&mut sorted) {
+            sorted.copy_from_slice(&self.list);
+            sorted.sort_unstable();
         }
-        set.dedup();
+        sorted.dedup();
         if self.list.len() > Self::KEPT {
             self.list = Vec::new();
+            return sorted;
         }
-        set.shrink_to_fit();
+        let set = sorted.clone(); // of no more memory than it needs
+        self.sorted = sorted;
         set
     }
 
