@@ -268,7 +268,8 @@ mod tests {
     #[test]
     fn rows_of_one_key_share_a_bucket_however_memory_is_sliced() {
         const BLOCKS: usize = 3;
-        let spool = Spool::new(&std::env::temp_dir(), KEYS + 2).expect("a temporary folder");
+        let spool =
+            Spool::new(&std::env::temp_dir(), vec![8; KEYS + 2]).expect("a temporary folder");
         // Every third row has keys of its own.
         let key = |band: usize, row: usize| match row % 3 {
             0 => mix((row + 10_000 * (band + 1)) as u64),

@@ -26,7 +26,7 @@ use crate::priority::Walk;
 use crate::read;
 use crate::repeats::Repeats;
 use crate::shingles::{Group, RowSets, mix};
-use crate::spool::{KEY_GROUP, KEYS, ROW, Spool};
+use crate::spool::{KEY_GROUP, KEYS, ROW, Spool, widths};
 use crate::watch::Watch;
 
 /// Rows of a bucket that are all compared with one another.
@@ -208,7 +208,7 @@ impl Proposer<'_> {
         let raised = self.threshold_millis + (1000 - self.threshold_millis) / 4;
         let banding = Banding::for_threshold(raised).expect("there is one for a greater threshold");
         let band_keys = BandKeys::new(self.minhash, banding);
-        let spool = Spool::new(self.folder, KEYS + banding.bands)?;
+        let spool = Spool::new(self.folder, widths(rows, banding.bands, false))?;
         ranks
             .par_chunks(BLOCK)
             .enumerate()

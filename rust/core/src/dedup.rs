@@ -27,7 +27,7 @@ use crate::read::{BLOCK, Block, Columns, Oddities, Reader, Scratch, broken_file}
 use crate::rest;
 use crate::shingles::{Alike, Shingling};
 use crate::signer::Signing;
-use crate::spool::{KEYS, Spool};
+use crate::spool::{Spool, widths};
 use crate::watch::{Stage, Watch};
 
 /// With fewer rows, recall is exact unless asked otherwise, and so are families of fewer texts.
@@ -260,9 +260,12 @@ impl Decisions {
         let is_near = settings.method == Method::Near;
         let bands = self.banding.map_or(0, |banding| banding.bands);
         let groups = is_near
-            .then(|| Spool::new(spool, KEYS + bands))
+            .then(|| {
+                let with_families = self.shingling.alike == Alike::Consensus;
+                Spool::new(spool, widths(self.state.len(), bands, with_families))
+            })
             .transpose()?;
-        let hashes = Spool::new(spool, exact::COLUMNS)?;
+        let hashes = Spool::new(spool, exact::WIDTHS.to_vec())?;
         let key_roles = match settings.method {
             Method::Near => {
                 let is_present = |&row: &u32| self.state[row as usize] == State::Kept;

@@ -36,7 +36,8 @@ impl Secret {
 pub(crate) const HIGH: usize = 0;
 pub(crate) const LOW: usize = 1;
 pub(crate) const ROW: usize = 2;
-pub(crate) const COLUMNS: usize = 3;
+/// Bytes of each.
+pub(crate) const WIDTHS: [usize; 3] = [8, 8, 4];
 
 /// Both halves of a hash, and the rank of the row that it is of.
 type Entry = (u64, (u64, u32));

@@ -98,23 +98,20 @@ impl<'g> Texts<'g> {
         texts.map(move |&(_, at)| &*self.parts.list[at].text)
     }
 
-    /// Hash of the role and of the texts as they stand.
-    pub(crate) fn raw(self) -> u64 {
+    /// Hash of the role, which is `salt`, and of the texts as they stand.
+    pub(crate) fn raw(self, salt: u64) -> u64 {
         self.iter()
-            .fold(self.salt(), |seed, text| xxh3_64_with_seed(text, seed))
+            .fold(salt, |seed, text| xxh3_64_with_seed(text, seed))
     }
 }
 
 /// Hash of what of a row can only be compared exactly: opaque parts, and which groups there are.
-pub(crate) fn class<'g>(parts: &Parts, groups: impl Iterator<Item = Texts<'g>>) -> u64 {
+pub(crate) fn class(parts: &Parts, salts: impl Iterator<Item = u64>) -> u64 {
     let mut class = 0;
     for part in parts.list.iter().filter(|part| part.opaque) {
         class = mix(class ^ xxh3_64(part.role.as_bytes()));
         class = mix(class ^ xxh3_64(&part.text));
     }
     // A sum, since the order in which roles appear is no difference.
-    let of_roles = groups.filter_map(Texts::role);
-    of_roles.fold(class, |class, role| {
-        class.wrapping_add(mix(xxh3_64(role.as_bytes())))
-    })
+    salts.map(mix).fold(class, u64::wrapping_add)
 }

@@ -18,7 +18,7 @@ use crate::jsonl::{self, Framing};
 use crate::ngrams;
 use crate::repeats::Repeats;
 use crate::sorter::Sorter;
-use crate::spool::{KEYS, Spool};
+use crate::spool::{KEYS, Spool, widths};
 use crate::watch::Watch;
 
 /// One row of an input, as [`crate::Rows`] finds it.
@@ -130,7 +130,7 @@ impl Band {
     /// # Errors
     /// The folder cannot be written to.
     pub fn new(folder: &Path, keys: &[u64]) -> Result<Self> {
-        let spool = Spool::new(folder, KEYS + 1)?;
+        let spool = Spool::new(folder, widths(keys.len(), 1, false))?;
         for (block, keys) in keys.chunks(Self::BLOCK).enumerate() {
             spool.write(block, &vec![keys.to_vec(); KEYS + 1])?;
         }

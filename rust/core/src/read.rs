@@ -98,7 +98,7 @@ impl Reader<'_> {
         let columns = self.spool.map_or(0, Spool::columns);
         scratch.columns.resize_with(columns, Vec::new);
         scratch.columns.iter_mut().for_each(Vec::clear);
-        scratch.hashes.resize_with(exact::COLUMNS, Vec::new);
+        scratch.hashes.resize_with(exact::WIDTHS.len(), Vec::new);
         scratch.hashes.iter_mut().for_each(Vec::clear);
         let mut read_bytes = 0;
         for at in 0..block.sizes.len() {

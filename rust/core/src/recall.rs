@@ -3,61 +3,81 @@
 //! A text is remembered when it is met for the second time, so that those that are met once, which
 //! most are, cost no copy.
 
-use hashbrown::HashMap;
-
 use crate::grouping::Texts;
-
-/// The texts of one group.
-type Known = Vec<Box<[u8]>>;
 
 /// What was made of groups of texts.
 #[derive(Debug)]
 pub(crate) struct Recall<T> {
-    /// Hashes of texts that were met lately, each in a place of its own.
-    met: Vec<u64>,
-    known: HashMap<u64, (Known, T)>,
+    places: Vec<Place<T>>,
+    bytes: usize,
+}
+
+/// Where a text is remembered, by its hash.
+#[derive(Debug)]
+struct Place<T> {
+    /// Hash of the text that was met last.
+    met: u64,
+    known: Option<Box<Known<T>>>,
+}
+
+#[derive(Debug)]
+struct Known<T> {
+    raw: u64,
+    texts: Vec<Box<[u8]>>,
+    made: T,
     bytes: usize,
 }
 
 impl<T> Default for Recall<T> {
     fn default() -> Self {
         Self {
-            met: Vec::new(),
-            known: HashMap::new(),
+            places: Vec::new(),
             bytes: 0,
         }
     }
 }
 
 impl<T> Recall<T> {
-    /// Places for texts that were met lately.
-    const MET: usize = 1 << 12;
+    /// Places, each for one text.
+    const PLACES: usize = 1 << 12;
     /// Bytes of texts, and of what was made of them, that are remembered.
     const ROOM: usize = 4 << 20;
 
     /// What was made of these texts, whose hash is `raw`, if it is known.
     pub(crate) fn find(&self, raw: u64, texts: Texts) -> Option<&T> {
-        let (known, made) = self.known.get(&raw)?;
-        let same = known.iter().map(|text| &**text);
-        same.eq(texts.iter()).then_some(made)
+        let place = self.places.get(raw as usize % Self::PLACES)?;
+        let known = place.known.as_ref().filter(|known| known.raw == raw)?;
+        let same = known.texts.iter().map(|text| &**text);
+        same.eq(texts.iter()).then_some(&known.made)
     }
 
     /// Tell what was made of texts, which takes so many `bytes`; `made` is asked if they are to be
-    /// remembered.
+    /// remembered: when they were met before, and nothing else since that has the same place.
     pub(crate) fn tell(&mut self, raw: u64, texts: Texts, bytes: usize, made: impl FnOnce() -> T) {
-        self.met.resize(Self::MET, 0);
-        let place = &mut self.met[raw as usize % Self::MET];
-        if std::mem::replace(place, raw) != raw {
+        let new = || Place {
+            met: 0,
+            known: None,
+        };
+        self.places.resize_with(Self::PLACES, new);
+        let place = &mut self.places[raw as usize % Self::PLACES];
+        if std::mem::replace(&mut place.met, raw) != raw {
             return;
         }
-        let texts: Known = texts.iter().map(Box::from).collect();
+        self.bytes -= place.known.take().map_or(0, |known| known.bytes);
+        let texts: Vec<Box<[u8]>> = texts.iter().map(Box::from).collect();
         let length: usize = texts.iter().map(|text| text.len()).sum();
         let bytes = 256 + length + bytes;
         if self.bytes + bytes > Self::ROOM {
             *self = Self::default();
         } else {
             self.bytes += bytes;
-            self.known.insert(raw, (texts, made()));
+            let made = made();
+            place.known = Some(Box::new(Known {
+                raw,
+                texts,
+                made,
+                bytes,
+            }));
         }
     }
 }

@@ -22,11 +22,17 @@ const CHUNK: usize = 1 << 15;
 /// Bits a key in each list of bits: one in sixteen other keys is taken for a repeated one.
 const BITS: usize = 16;
 
+/// Another number for each key, whose every bit tells keys apart: those of a narrow column have no high
+/// bits.
+fn spread(key: u64) -> u64 {
+    key.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
 /// The keys of some blocks, dealt into parts; keeps its buffers from column to column.
 #[derive(Default)]
 struct Chunk {
     blocks: Range<usize>,
-    /// The low half of each key, and where it stands in the chunk, by part.
+    /// The low half of each key as it was spread, and where it stands in the chunk, by part.
     dealt: Vec<(u32, u32)>,
     /// Where each part ends.
     ends: Vec<u32>,
@@ -37,7 +43,7 @@ struct Chunk {
 impl Chunk {
     /// Deal the keys that are of a slice.
     fn deal(&mut self, keys: &[u64], parts: usize, is_of_slice: impl Fn(u64) -> bool) {
-        let part = |key: u64| (key >> 32) as usize & (parts - 1);
+        let part = |key: u64| (spread(key) >> 32) as usize & (parts - 1);
         let of_slice = keys.iter().enumerate();
         let of_slice = of_slice.filter(|&(_, &key)| is_of_slice(key));
         self.ends.clear();
@@ -52,7 +58,7 @@ impl Chunk {
         self.dealt.resize(end as usize, (0, 0));
         for (at, &key) in of_slice {
             let end = &mut self.ends[part(key)];
-            self.dealt[*end as usize] = (key as u32, at as u32);
+            self.dealt[*end as usize] = (spread(key) as u32, at as u32);
             *end += 1;
         }
         let zeros = (0..keys.len().div_ceil(64)).map(|_| AtomicU64::new(0));
@@ -67,10 +73,22 @@ impl Chunk {
 
     /// Which of the next keys of the chunk, behind `first` others, may be met again.
     fn marked(&self, first: usize, keys: usize) -> impl Iterator<Item = usize> {
-        (0..keys).filter(move |at| {
-            let bit = first + at;
-            self.may_repeat[bit / 64].load(Relaxed) >> (bit % 64) & 1 == 1
-        })
+        let end = first + keys;
+        let bits = move |word: usize| {
+            let from = u64::MAX << first.saturating_sub(64 * word).min(63);
+            self.may_repeat[word].load(Relaxed) & from
+        };
+        let of_word = move |word: usize| {
+            let mut bits = bits(word);
+            std::iter::from_fn(move || {
+                let bit = bits.trailing_zeros();
+                bits &= bits.wrapping_sub(1);
+                (bit < u64::BITS).then_some(64 * word + bit as usize)
+            })
+        };
+        let places = (first / 64..end.div_ceil(64)).flat_map(of_word);
+        let places = places.take_while(move |&place| place < end);
+        places.map(move |place| place - first)
     }
 }
 
@@ -153,8 +171,9 @@ impl<'s, T: Ord + Send> Repeats<'s, T> {
     ) -> Result<()> {
         let (spool, slices, parts) = (self.spool, self.slices, self.parts);
         for slice in 0..slices {
-            let is_of_slice =
-                |key: u64| slices == 1 || (key >> (64 - slices.trailing_zeros())) as usize == slice;
+            let is_of_slice = |key: u64| {
+                slices == 1 || (spread(key) >> (64 - slices.trailing_zeros())) as usize == slice
+            };
             let deal = |keys: &mut Vec<u64>, chunk: &mut Chunk| -> Result<()> {
                 keys.clear();
                 for block in chunk.blocks.clone() {

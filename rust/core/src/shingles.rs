@@ -100,9 +100,9 @@ pub(crate) struct Lister {
 }
 
 impl Lister {
-    /// List the shingles of a group, whose texts as they stand have the hash `raw`; tells whether there
-    /// is a token.
-    pub(crate) fn list(&mut self, texts: Texts, ngram: usize, raw: u64) -> bool {
+    /// List the shingles of a group, whose role has the hash `salt`, and its texts as they stand `raw`;
+    /// tells whether there is a token.
+    pub(crate) fn list(&mut self, texts: Texts, ngram: usize, salt: u64, raw: u64) -> bool {
         self.tokens.clear();
         let mut separators = 0;
         for (index, text) in texts.iter().enumerate() {
@@ -115,7 +115,7 @@ impl Lister {
         let has_tokens = self.tokens.len() > separators;
         let list = &mut self.sorter.list;
         if has_tokens {
-            ngrams::list(&self.tokens, ngram, texts.salt(), list, self.instructions);
+            ngrams::list(&self.tokens, ngram, salt, list, self.instructions);
         } else {
             list.clear();
             list.push(mix(raw));
@@ -143,15 +143,16 @@ impl Shingler {
     pub fn sets(&mut self, parts: &Parts, shingling: Shingling) -> RowSets {
         let groups = self.grouping.of(parts, shingling.alike);
         let mut sets = RowSets {
-            class: class(parts, groups.clone()),
+            class: class(parts, groups.clone().map(Texts::salt)),
             ..RowSets::default()
         };
         for texts in groups {
-            let raw = texts.raw();
+            let salt = texts.salt();
+            let raw = texts.raw(salt);
             let group = if let Some(known) = self.recall.find(raw, texts) {
                 Arc::clone(known)
             } else {
-                let has_tokens = self.lister.list(texts, shingling.ngram, raw);
+                let has_tokens = self.lister.list(texts, shingling.ngram, salt, raw);
                 let shingles = self.lister.sorter.set();
                 let (mut text, mut tokens) = (0, Vec::new());
                 if has_tokens {
@@ -166,7 +167,7 @@ impl Shingler {
                     shingles,
                     text,
                     tokens,
-                    salt: texts.salt(),
+                    salt,
                 });
                 let known = || Arc::clone(&group);
                 self.recall.tell(raw, texts, group.bytes(), known);

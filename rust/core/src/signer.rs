@@ -52,10 +52,42 @@ struct Known {
     keys: Box<[u64]>,
 }
 
+/// The roles of a row's groups, and what follows from them.
+#[derive(Debug, Default)]
+struct Shape {
+    roles: Vec<(Option<String>, u64)>,
+    /// The place of the key group.
+    key: Option<usize>,
+}
+
+impl Shape {
+    /// Take the shape of a row, which nearly always is that of the row before.
+    fn fit<'g>(
+        &mut self,
+        groups: impl ExactSizeIterator<Item = Texts<'g>> + Clone,
+        key_roles: &KeyRoles,
+    ) {
+        let mut both = self.roles.iter().zip(groups.clone());
+        let is_same = both.all(|((role, _), texts)| role.as_deref() == texts.role());
+        if !is_same || self.roles.len() != groups.len() {
+            let named = |texts: Texts| (texts.role().map(str::to_owned), texts.salt());
+            self.key = key_roles.key(groups.clone().map(Texts::role));
+            self.roles.clear();
+            self.roles.extend(groups.map(named));
+        }
+    }
+
+    /// Hash of each role, as of [`crate::shingles::Group`].
+    fn salts(&self) -> impl Iterator<Item = u64> {
+        self.roles.iter().map(|(_, salt)| *salt)
+    }
+}
+
 /// Signs rows; keeps its buffers between calls, and what it knows of texts that come back.
 #[derive(Default)]
 pub(crate) struct Signer {
     grouping: Grouping,
+    shape: Shape,
     lister: Lister,
     recall: Recall<Known>,
     groups: Vec<SignedGroup>,
@@ -66,13 +98,13 @@ impl Signer {
     /// Sign a row.
     pub(crate) fn sign(&mut self, parts: &Parts, signing: &Signing) -> Signed<'_> {
         let groups = self.grouping.of(parts, signing.alike);
-        let class = class(parts, groups.clone());
-        let key = signing.key_roles.key(groups.clone().map(Texts::role));
+        self.shape.fit(groups.clone(), signing.key_roles);
+        let class = class(parts, self.shape.salts());
         self.groups.clear();
         self.keys.clear();
         let (mut size, mut has_tokens) = (0, false);
-        for (at, texts) in groups.enumerate() {
-            let (salt, raw, is_key) = (texts.salt(), texts.raw(), Some(at) == key);
+        for (at, (texts, salt)) in groups.zip(self.shape.salts()).enumerate() {
+            let (raw, is_key) = (texts.raw(salt), Some(at) == self.shape.key);
             let is_told = is_key || signing.alike == Alike::Consensus;
             let needed = signing.keys.as_ref().filter(|_| is_told);
             let known = self.recall.find(raw, texts);
@@ -83,7 +115,7 @@ impl Signer {
                 }
                 (known.size, known.text, known.has_tokens)
             } else {
-                let is_text = self.lister.list(texts, signing.ngram, raw);
+                let is_text = self.lister.list(texts, signing.ngram, salt, raw);
                 let is_asked = is_text && signing.alike == Alike::Consensus;
                 let text = if is_asked { self.lister.text() } else { 0 };
                 let shingles = self.lister.sorter.distinct();

@@ -16,31 +16,52 @@ use crate::error::{Error, Result};
 
 /// The row of a group, and [`KEY_GROUP`].
 pub(crate) const ROW: usize = 0;
-/// Hash of the group's role.
+/// Hash of the group's role; 0 where no families are looked for, as in the next two.
 pub(crate) const ROLE: usize = 1;
 /// Hash of its tokens.
 pub(crate) const TEXT: usize = 2;
-/// Hash of its row's class.
+/// Hash of its row's class, as narrow as a key.
 pub(crate) const CLASS: usize = 3;
 /// Its key in the first band; the other bands follow. Those of a row's key group are mixed with
 /// CLASS by exclusive or.
 pub(crate) const KEYS: usize = 4;
 
 /// Set in ROW for the group that proposes its row's candidates.
-pub(crate) const KEY_GROUP: u64 = 1 << 63;
+pub(crate) const KEY_GROUP: u64 = 1 << 32;
+
+/// Bytes of a number in each of these columns.
+pub(crate) fn widths(rows: usize, bands: usize, with_families: bool) -> Vec<usize> {
+    let (hash, key) = (size_of::<u64>(), key_width(rows));
+    let named = if with_families {
+        [hash, hash, key]
+    } else {
+        [0; 3]
+    };
+    let mut widths = vec![size_of::<u32>() + 1];
+    widths.extend(named);
+    widths.resize(KEYS + bands, key);
+    widths
+}
+
+/// Bytes of a key with which at most one row in a thousand meets another by chance.
+fn key_width(rows: usize) -> usize {
+    let is_enough = |&width: &usize| rows as u64 <= (1 << (8 * width)) / 1000;
+    (4..8).find(is_enough).unwrap_or(8)
+}
 
 #[derive(Debug)]
 pub(crate) struct Spool {
     file: File,
     folder: PathBuf,
-    columns: usize,
+    widths: Vec<usize>,
     end: AtomicU64,
     /// Where each block begins, and how many entries its columns have.
     blocks: Mutex<Vec<(u64, usize)>>,
 }
 
 impl Spool {
-    pub(crate) fn new(folder: &Path, columns: usize) -> Result<Self> {
+    /// Columns of numbers of at most so many bytes, of which a wider one loses the highest.
+    pub(crate) fn new(folder: &Path, widths: Vec<usize>) -> Result<Self> {
         let file = tempfile::tempfile_in(folder);
         let file = file.map_err(|source| Error::Write {
             path: folder.to_owned(),
@@ -49,7 +70,7 @@ impl Spool {
         Ok(Self {
             file,
             folder: folder.to_owned(),
-            columns,
+            widths,
             end: AtomicU64::new(0),
             blocks: Mutex::default(),
         })
@@ -57,31 +78,52 @@ impl Spool {
 
     /// Numbers a group.
     pub(crate) fn columns(&self) -> usize {
-        self.columns
+        self.widths.len()
     }
 
     /// Keys a group.
     pub(crate) fn bands(&self) -> usize {
-        self.columns - KEYS
+        self.columns() - KEYS
     }
 
     /// Write the groups of one block of rows; `columns` are equally long.
     pub(crate) fn write(&self, block: usize, columns: &[Vec<u64>]) -> Result<()> {
-        debug_assert_eq!(columns.len(), self.columns);
-        let mut bytes = vec![0; columns[0].len() * columns.len() * size_of::<u64>()];
-        let (places, _) = bytes.as_chunks_mut();
-        for (place, value) in places.iter_mut().zip(columns.iter().flatten()) {
-            *place = value.to_le_bytes();
+        debug_assert_eq!(columns.len(), self.columns());
+        let entries = columns[0].len();
+        let length = entries * self.widths.iter().sum::<usize>();
+        let mut bytes = vec![0; length + size_of::<u64>()]; // numbers are written whole
+        let mut start = 0;
+        for (values, &width) in columns.iter().zip(&self.widths) {
+            let to = &mut bytes[start..];
+            match width {
+                0 => {}
+                4 => {
+                    for (to, &value) in to.as_chunks_mut().0.iter_mut().zip(values) {
+                        *to = (value as u32).to_le_bytes();
+                    }
+                }
+                8 => {
+                    for (to, value) in to.as_chunks_mut().0.iter_mut().zip(values) {
+                        *to = value.to_le_bytes();
+                    }
+                }
+                _ => {
+                    for (at, value) in values.iter().enumerate() {
+                        to[at * width..][..size_of::<u64>()].copy_from_slice(&value.to_le_bytes());
+                    }
+                }
+            }
+            start += entries * width;
         }
-        let start = self.end.fetch_add(bytes.len() as u64, Relaxed);
+        let start = self.end.fetch_add(length as u64, Relaxed);
         self.file
-            .write_all_at(&bytes, start)
+            .write_all_at(&bytes[..length], start)
             .map_err(|source| self.failed(source))?;
         let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         if blocks.len() <= block {
             blocks.resize(block + 1, (0, 0));
         }
-        blocks[block] = (start, columns[0].len());
+        blocks[block] = (start, entries);
         Ok(())
     }
 
@@ -118,13 +160,35 @@ impl Spool {
     /// Add one column of one block to a list.
     pub(crate) fn read_to(&self, block: usize, column: usize, values: &mut Vec<u64>) -> Result<()> {
         let (start, entries) = self.blocks.lock().unwrap_or_else(PoisonError::into_inner)[block];
-        let mut bytes = vec![0; entries * size_of::<u64>()];
-        let start = start + (column * bytes.len()) as u64;
+        let width = self.widths[column];
+        if width == 0 {
+            values.resize(values.len() + entries, 0);
+            return Ok(());
+        }
+        let length = entries * width;
+        let mut bytes = vec![0; length + size_of::<u64>()]; // numbers are read whole
+        let before: usize = self.widths[..column].iter().sum();
         self.file
-            .read_exact_at(&mut bytes, start)
+            .read_exact_at(&mut bytes[..length], start + (entries * before) as u64)
             .map_err(|source| self.failed(source))?;
-        let (places, _) = bytes.as_chunks();
-        values.extend(places.iter().copied().map(u64::from_le_bytes));
+        let from = &bytes[..length];
+        match width {
+            4 => {
+                let whole = from.as_chunks().0.iter();
+                values.extend(whole.map(|&bytes| u64::from(u32::from_le_bytes(bytes))));
+            }
+            8 => values.extend(from.as_chunks().0.iter().copied().map(u64::from_le_bytes)),
+            _ => {
+                let mask = u64::MAX >> (u64::BITS as usize - 8 * width);
+                let value = |at: usize| {
+                    let bytes = bytes[at * width..]
+                        .first_chunk()
+                        .expect("there is room behind it");
+                    u64::from_le_bytes(*bytes) & mask
+                };
+                values.extend((0..entries).map(value));
+            }
+        }
         Ok(())
     }
 
@@ -133,5 +197,41 @@ impl Spool {
             path: self.folder.clone(),
             source,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shingles::mix;
+
+    #[test]
+    fn columns_of_all_widths_are_read_as_they_were_written() {
+        let folder = std::env::temp_dir();
+        let spool = Spool::new(&folder, (0..=8).collect()).expect("a temporary folder");
+        let column = |block: u64, width: u64| -> Vec<u64> {
+            (0..block * 10)
+                .map(|at| mix(at ^ block << 20 ^ width << 40))
+                .collect()
+        };
+        for block in [2, 0, 1] {
+            let columns: Vec<Vec<u64>> = (0..=8).map(|width| column(block, width)).collect();
+            spool.write(block as usize, &columns).expect("written");
+        }
+        for block in 0..3 {
+            for width in 0..=8 {
+                let low = |value: u64| value & (1_u128 << (8 * width)).wrapping_sub(1) as u64;
+                let expected: Vec<u64> = column(block, width).into_iter().map(low).collect();
+                let found = spool.read(block as usize, width as usize).expect("read");
+                assert_eq!(found, expected, "block {block}, {width} bytes");
+            }
+        }
+        assert_eq!(spool.blocks_by(10), [0..2, 2..3]);
+    }
+
+    #[test]
+    fn keys_are_as_wide_as_rows_are_many() {
+        let widths = [0, 4_294_967, 4_294_968, 1_099_511_627, 1_099_511_628].map(key_width);
+        assert_eq!(widths, [4, 4, 5, 5, 6]);
     }
 }
