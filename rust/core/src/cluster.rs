@@ -22,6 +22,7 @@ use crate::error::Result;
 use crate::judge::{FamilyId, Judge, Verdict};
 use crate::priority::Walk;
 use crate::shingles::RowSets;
+use crate::sketches::Sketches;
 use crate::tally::{Pair, Tally};
 use crate::verify::{Overlap, sizes_allow};
 use crate::watch::{Stage, Watch};
@@ -43,6 +44,8 @@ pub(crate) struct KeepFirst<'a, S> {
     pub walk: &'a Walk,
     /// Shingles of each row.
     pub sizes: &'a [u32],
+    /// None where all roles are no one group.
+    pub sketches: Option<Sketches<'a>>,
     /// Shingles that a block may hold in memory; how rows fall into blocks changes no decision.
     pub shingles_a_block: u64,
     /// The sets of a row.
@@ -109,7 +112,14 @@ impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
 
     fn may_be_alike(&self, rank: u32, other: u32) -> bool {
         let (left, right) = (self.size(rank), self.size(other));
-        sizes_allow(left, right, self.judge.threshold_millis)
+        if !sizes_allow(left, right, self.judge.threshold_millis) {
+            return false;
+        }
+        let Some(sketches) = &self.sketches else {
+            return true;
+        };
+        let at_most = sketches.at_most(self.walk.row(rank), self.walk.row(other));
+        at_most.reaches(self.judge.least_told())
     }
 
     fn block(

@@ -23,10 +23,11 @@ use crate::minhash::MinHash;
 use crate::near::Near;
 use crate::parts::Part;
 use crate::priority::{Priority, Walk};
-use crate::read::{BLOCK, Block, Columns, Oddities, Reader, Scratch, broken_file};
+use crate::read::{BLOCK, Block, Columns, Oddities, Reader, Scratch, Spools, broken_file};
 use crate::rest;
 use crate::shingles::{Alike, Shingling};
 use crate::signer::Signing;
+use crate::sketches::SketchFile;
 use crate::spool::{Spool, widths};
 use crate::watch::{Stage, Watch};
 
@@ -265,6 +266,9 @@ impl Decisions {
                 Spool::new(spool, widths(self.state.len(), bands, with_families))
             })
             .transpose()?;
+        let sketches = (is_near && self.shingling.alike == Alike::Whole)
+            .then(|| SketchFile::new(spool))
+            .transpose()?;
         let hashes = Spool::new(spool, exact::WIDTHS.to_vec())?;
         let key_roles = match settings.method {
             Method::Near => {
@@ -274,7 +278,12 @@ impl Decisions {
             }
             Method::Exact => KeyRoles::default(),
         };
-        let columns = self.read(settings, &hashes, groups.as_ref(), &key_roles, watch)?;
+        let spools = Spools {
+            hashes: &hashes,
+            groups: groups.as_ref(),
+            sketches: sketches.as_ref(),
+        };
+        let columns = self.read(settings, spools, &key_roles, watch)?;
         let walk = Walk::new(&columns.scores);
         done(Stage::Read, &mut self.seconds);
 
@@ -290,6 +299,7 @@ impl Decisions {
                 decisions: self,
                 settings,
                 groups: &groups,
+                sketches: sketches.as_ref(),
                 sizes: &columns.sizes,
                 key_roles: &key_roles,
                 walk: &walk,
@@ -332,8 +342,7 @@ impl Decisions {
     fn read(
         &mut self,
         settings: &Settings,
-        hashes: &Spool,
-        groups: Option<&Spool>,
+        spools: Spools,
         key_roles: &KeyRoles,
         watch: &Watch,
     ) -> Result<Columns> {
@@ -343,14 +352,13 @@ impl Decisions {
             corpus: &self.corpus,
             state: &self.state,
             secret: Secret::draw()?,
-            hashes,
+            spools,
             signing: (settings.method == Method::Near).then_some(Signing {
                 ngram: self.shingling.ngram,
                 alike: self.shingling.alike,
                 key_roles,
                 keys: self.banding.map(|banding| BandKeys::new(&minhash, banding)),
             }),
-            spool: groups,
             priority: &settings.keep,
             stop_at_bad_row: settings.stop_at_bad_row,
             first_fatal: AtomicUsize::new(usize::MAX),

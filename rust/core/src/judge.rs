@@ -108,6 +108,11 @@ impl Judge<'_> {
         Ok(())
     }
 
+    /// The least similarity, in thousandths, at which something is told of two rows of one group.
+    pub(crate) fn least_told(&self) -> u32 {
+        self.threshold_millis.saturating_sub(CLOSE)
+    }
+
     /// Compare a row with one that comes before it.
     pub(crate) fn compare(&self, row: &RowSets, earlier: &RowSets) -> Result<Verdict> {
         self.compared.fetch_add(1, Relaxed);
@@ -198,7 +203,7 @@ impl Judge<'_> {
             shared: sum(|overlap| overlap.shared),
             united: sum(|overlap| overlap.united),
         };
-        let rule = if overlap.reaches(self.threshold_millis.saturating_sub(CLOSE)) {
+        let rule = if overlap.reaches(self.least_told()) {
             Rule::Threshold
         } else if whole.reaches(self.threshold_millis) {
             Rule::Roles

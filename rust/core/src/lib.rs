@@ -74,6 +74,7 @@ mod search;
 mod shingles;
 mod signer;
 mod sketch;
+mod sketches;
 mod sorter;
 mod source;
 mod spool;

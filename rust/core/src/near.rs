@@ -20,6 +20,7 @@ use crate::key_role::KeyRoles;
 use crate::minhash::MinHash;
 use crate::priority::Walk;
 use crate::shingles::{Alike, Shingling};
+use crate::sketches::SketchFile;
 use crate::spool::Spool;
 use crate::tally::{Deeds, Pair, Tally};
 use crate::template::template;
@@ -47,6 +48,7 @@ pub(crate) struct Near<'a> {
     pub groups: &'a Spool,
     /// Shingles of each row.
     pub sizes: &'a [u32],
+    pub sketches: Option<&'a SketchFile>,
     pub key_roles: &'a KeyRoles,
     pub walk: &'a Walk,
     /// Folder of unnamed files.
@@ -126,10 +128,12 @@ impl Near<'_> {
             shelf: Shelf::new(memory / 2),
             compared: AtomicU64::new(0),
         };
+        let sketches = self.sketches.map(|sketches| sketches.map(self.sizes));
         let mut keep_first = KeepFirst {
             judge,
             walk: self.walk,
             sizes: self.sizes,
+            sketches: sketches.transpose()?,
             shingles_a_block: settings.memory / 4 / size_of::<u64>() as u64,
             sets: |row| cache.get(row),
             watch: self.watch,

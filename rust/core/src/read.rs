@@ -15,6 +15,7 @@ use crate::jsonl::Framing;
 use crate::priority::Priority;
 use crate::shingles::mix;
 use crate::signer::{Signed, Signer, Signing};
+use crate::sketches::SketchFile;
 use crate::spool::{CLASS, KEY_GROUP, KEYS, ROLE, ROW, Spool, TEXT};
 use crate::value::has_lone_surrogate;
 use crate::watch::Watch;
@@ -69,7 +70,19 @@ pub(crate) struct Scratch {
     content: Vec<u8>,
     signer: Signer,
     columns: Vec<Vec<u64>>,
+    sketches: Vec<u64>,
     hashes: Vec<Vec<u64>>,
+}
+
+/// Where the pass writes to.
+#[derive(Clone, Copy)]
+pub(crate) struct Spools<'a> {
+    /// What equal rows are found by ([`exact`]).
+    pub hashes: &'a Spool,
+    /// What near-duplicates are found by, if they are looked for.
+    pub groups: Option<&'a Spool>,
+    /// What tells of most of those that they are none, where all roles are one group.
+    pub sketches: Option<&'a SketchFile>,
 }
 
 pub(crate) struct Reader<'a> {
@@ -77,11 +90,9 @@ pub(crate) struct Reader<'a> {
     /// Rows that are [`State::Absent`] are not read.
     pub state: &'a [State],
     pub secret: Secret,
-    /// For what equal rows are found by ([`exact`]).
-    pub hashes: &'a Spool,
+    pub spools: Spools<'a>,
     /// None if only equal rows are looked for.
     pub signing: Option<Signing<'a>>,
-    pub spool: Option<&'a Spool>,
     pub priority: &'a Priority,
     pub stop_at_bad_row: bool,
     /// The first row at which the run will fail, if any: nothing after it needs reading.
@@ -95,9 +106,10 @@ impl Reader<'_> {
         if self.first_fatal.load(Relaxed) < block.first_row {
             return Ok(odd);
         }
-        let columns = self.spool.map_or(0, Spool::columns);
+        let columns = self.spools.groups.map_or(0, Spool::columns);
         scratch.columns.resize_with(columns, Vec::new);
         scratch.columns.iter_mut().for_each(Vec::clear);
+        scratch.sketches.clear();
         scratch.hashes.resize_with(exact::WIDTHS.len(), Vec::new);
         scratch.hashes.iter_mut().for_each(Vec::clear);
         let mut read_bytes = 0;
@@ -129,9 +141,12 @@ impl Reader<'_> {
         }
         self.watch.advance(read_bytes)?;
         let number = block.first_row / BLOCK;
-        self.hashes.write(number, &scratch.hashes)?;
-        if let Some(spool) = self.spool {
+        self.spools.hashes.write(number, &scratch.hashes)?;
+        if let Some(spool) = self.spools.groups {
             spool.write(number, &scratch.columns)?;
+        }
+        if let Some(sketches) = self.spools.sketches {
+            sketches.write(number, &scratch.sketches)?;
         }
         Ok(odd)
     }
@@ -169,6 +184,7 @@ impl Reader<'_> {
                 block.sizes[at] =
                     u32::try_from(signed.size).expect("a row has fewer shingles than bytes");
                 tell_groups(row, &signed, &mut scratch.columns);
+                scratch.sketches.extend_from_slice(signed.sketch);
             }
         }
         Ok(())

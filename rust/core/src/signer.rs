@@ -9,6 +9,7 @@ use crate::key_role::KeyRoles;
 use crate::parts::Parts;
 use crate::recall::Recall;
 use crate::shingles::{Alike, Lister};
+use crate::sketch;
 
 /// How rows are signed.
 pub(crate) struct Signing<'a> {
@@ -31,6 +32,8 @@ pub(crate) struct Signed<'s> {
     pub groups: &'s [SignedGroup],
     /// The keys of these groups, one group after the other.
     pub keys: &'s [u64],
+    /// What is kept of the set ([`crate::sketches`]), where all roles are one group.
+    pub sketch: &'s [u64],
 }
 
 pub(crate) struct SignedGroup {
@@ -48,8 +51,9 @@ struct Known {
     size: usize,
     text: u64,
     has_tokens: bool,
-    /// Empty if none were needed.
+    /// Empty if none were needed, as the sketch is.
     keys: Box<[u64]>,
+    sketch: Box<[u64]>,
 }
 
 /// The roles of a row's groups, and what follows from them.
@@ -92,6 +96,7 @@ pub(crate) struct Signer {
     recall: Recall<Known>,
     groups: Vec<SignedGroup>,
     keys: Vec<u64>,
+    sketch: Vec<u64>,
 }
 
 impl Signer {
@@ -102,6 +107,7 @@ impl Signer {
         let class = class(parts, self.shape.salts());
         self.groups.clear();
         self.keys.clear();
+        self.sketch.clear();
         let (mut size, mut has_tokens) = (0, false);
         for (at, (texts, salt)) in groups.zip(self.shape.salts()).enumerate() {
             let (raw, is_key) = (texts.raw(salt), Some(at) == self.shape.key);
@@ -113,6 +119,7 @@ impl Signer {
                 if needed.is_some() {
                     self.keys.extend_from_slice(&known.keys);
                 }
+                self.sketch.extend_from_slice(&known.sketch);
                 (known.size, known.text, known.has_tokens)
             } else {
                 let is_text = self.lister.list(texts, signing.ngram, salt, raw);
@@ -123,12 +130,17 @@ impl Signer {
                 if let Some(keys) = needed {
                     keys.push(shingles, &mut self.keys);
                 }
-                let keys = &self.keys[first..];
-                self.recall.tell(raw, texts, size_of_val(keys), || Known {
+                if signing.alike == Alike::Whole {
+                    sketch::add(shingles, &mut self.sketch);
+                }
+                let (keys, sketch) = (&self.keys[first..], &*self.sketch);
+                let bytes = size_of_val(keys) + size_of_val(sketch);
+                self.recall.tell(raw, texts, bytes, || Known {
                     size: shingles.len(),
                     text,
                     has_tokens: is_text,
                     keys: keys.into(),
+                    sketch: sketch.into(),
                 });
                 (shingles.len(), text, is_text)
             };
@@ -144,6 +156,7 @@ impl Signer {
             class,
             groups: &self.groups,
             keys: &self.keys,
+            sketch: &self.sketch,
         }
     }
 }

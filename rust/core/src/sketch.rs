@@ -8,17 +8,17 @@
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sketch(Box<[u64]>);
 
-impl Sketch {
-    /// Elements a word, at most: 4 to 8 bits each.
-    const ELEMENTS: usize = 16;
+/// Elements a word, at most: 4 to 8 bits each.
+const ELEMENTS: usize = 16;
+/// The same of a sketch that is kept for every row.
+const ELEMENTS_KEPT: usize = 32;
 
+impl Sketch {
     /// The sketch of a set of hashes.
     pub(crate) fn of(elements: &[u64]) -> Self {
-        let words = elements.len().div_ceil(Self::ELEMENTS).next_power_of_two();
+        let words = elements.len().div_ceil(ELEMENTS).next_power_of_two();
         let mut bits = vec![0; words].into_boxed_slice();
-        for &element in elements {
-            bits[(element >> 32) as usize & (words - 1)] |= 1 << (element & 63);
-        }
+        draw(elements, &mut bits);
         Self(bits)
     }
 
@@ -28,28 +28,71 @@ impl Sketch {
 
     /// At least so many elements of either set are not in the other one.
     pub(crate) fn missing(&self, other: &Self) -> (usize, usize) {
-        // A longer sketch folds into a shorter one: a word falls on that of its lowest bits.
-        let (long, short) = if self.0.len() < other.0.len() {
-            (&other.0, &self.0)
-        } else {
-            (&self.0, &other.0)
-        };
-        let (mut of_long, mut of_short) = (0_u32, 0_u32);
-        for (at, &short) in short.iter().enumerate() {
-            let folded = long
-                .iter()
-                .skip(at)
-                .step_by(self.0.len().min(other.0.len()));
-            let long = folded.fold(0, |all, word| all | word);
-            of_long = of_long.wrapping_add((long & !short).count_ones());
-            of_short = of_short.wrapping_add((short & !long).count_ones());
-        }
-        let (of_long, of_short) = (of_long as usize, of_short as usize);
-        if self.0.len() < other.0.len() {
-            (of_short, of_long)
-        } else {
-            (of_long, of_short)
-        }
+        missing(&self.0, &other.0)
+    }
+}
+
+/// Words of the sketch that is kept of so many elements; none of nothing.
+pub(crate) fn words(elements: usize) -> usize {
+    match elements {
+        0 => 0,
+        _ => elements.div_ceil(ELEMENTS_KEPT).next_power_of_two(),
+    }
+}
+
+/// Add the sketch of a set that is kept to others.
+pub(crate) fn add(elements: &[u64], sketches: &mut Vec<u64>) {
+    let start = sketches.len();
+    sketches.resize(start + words(elements.len()), 0);
+    draw(elements, &mut sketches[start..]);
+}
+
+fn draw(elements: &[u64], bits: &mut [u64]) {
+    for &element in elements {
+        let word = (element >> 32) as usize & (bits.len() - 1);
+        bits[word] |= 1 << (element & 63);
+    }
+}
+
+/// A word of a sketch, in memory or as it stands in a file.
+pub(crate) trait Word: Copy {
+    fn bits(self) -> u64;
+}
+
+impl Word for u64 {
+    fn bits(self) -> u64 {
+        self
+    }
+}
+
+impl Word for [u8; size_of::<u64>()] {
+    fn bits(self) -> u64 {
+        u64::from_le_bytes(self)
+    }
+}
+
+/// At least so many elements of either set are not in the other one.
+pub(crate) fn missing<W: Word>(one: &[W], other: &[W]) -> (usize, usize) {
+    // A longer sketch folds into a shorter one: a word falls on that of its lowest bits.
+    let is_shorter = one.len() < other.len();
+    let (long, short) = if is_shorter {
+        (other, one)
+    } else {
+        (one, other)
+    };
+    let (mut of_long, mut of_short) = (0_u32, 0_u32);
+    for (at, short) in short.iter().enumerate() {
+        let folded = long[at..].iter().step_by(one.len().min(other.len()));
+        let long = folded.fold(0, |all, word| all | word.bits());
+        let short = short.bits();
+        of_long = of_long.wrapping_add((long & !short).count_ones());
+        of_short = of_short.wrapping_add((short & !long).count_ones());
+    }
+    let (of_long, of_short) = (of_long as usize, of_short as usize);
+    if is_shorter {
+        (of_short, of_long)
+    } else {
+        (of_long, of_short)
     }
 }
 

@@ -291,7 +291,7 @@ fn stdin() -> io::Result<File> {
     Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?))
 }
 
-fn map(file: &File, bytes: u64) -> io::Result<Option<Mmap>> {
+pub(crate) fn map(file: &File, bytes: u64) -> io::Result<Option<Mmap>> {
     if bytes == 0 {
         return Ok(None); // an empty map is an error to the system
     }

@@ -31,6 +31,11 @@ impl Overlap {
         }
     }
 
+    /// No less than that of two sets of these sizes that miss at least so many elements of each other.
+    pub(crate) fn at_most((left, right): (usize, usize), missing: (usize, usize)) -> Self {
+        Self::new(left, right, (left - missing.0).min(right - missing.1))
+    }
+
     /// Is the similarity at least this? Two empty sets are alike.
     #[must_use]
     pub fn reaches(self, threshold_millis: u32) -> bool {
@@ -77,9 +82,8 @@ fn overlap(group: &Group, other: &Group, threshold_millis: u32) -> Option<Overla
 
 /// No less than the overlap of two groups.
 pub(crate) fn at_most(group: &Group, other: &Group) -> Overlap {
-    let (left, right) = (group.shingles.len(), other.shingles.len());
-    let (of_left, of_right) = group.sketch.missing(&other.sketch);
-    Overlap::new(left, right, (left - of_left).min(right - of_right))
+    let sizes = (group.shingles.len(), other.shingles.len());
+    Overlap::at_most(sizes, group.sketch.missing(&other.sketch))
 }
 
 /// The overlap of two groups.
