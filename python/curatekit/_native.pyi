@@ -28,6 +28,7 @@ __all__ = [
     "give_back_memory",
     "guard_maps",
     "parts",
+    "count_lines",
     "unpack",
 ]
 
@@ -219,6 +220,9 @@ class Decided:
     @property
     def pairs_compared(self) -> int:
         """Pairs whose exact similarity was computed. May vary between equal runs."""
+    @property
+    def threads(self) -> int:
+        """Threads that it was decided with."""
     def place(self, row: int) -> tuple[str, int]:
         """Tell the path of a row's file as given, and the row's line in it, counted from 1.
 
@@ -397,6 +401,7 @@ class Dataset:
         original: bool,
         shard_bytes: int | None,
         zstd: bool,
+        threads: int,
         progress: Progress | None,
     ) -> list[WrittenFile]:
         """Write rows to new files, in the order given, as they are now or as they were read.
@@ -408,6 +413,7 @@ class Dataset:
             original: As they were read, not as they are now.
             shard_bytes: Most bytes of a file, before it is packed; None is one file.
             zstd: Pack each file with Zstandard, and add `.zst` to its name.
+            threads: With more than one (0 is one a core), large files are hashed beside being written.
             progress: Is told how far the work is.
 
         Raises:
@@ -616,6 +622,13 @@ def parts(row: bytes, format: Format, *, field: str | None = None) -> list[tuple
 
     Raises:
         ValueError: The row is not a JSON object of that format.
+    """
+
+def count_lines(path: str | PathLike[str]) -> int:
+    """Count the lines of a file, by the line feeds that end them.
+
+    Raises:
+        OSError: It cannot be read.
     """
 
 def unpack(frames: bytes) -> bytes:

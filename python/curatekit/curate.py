@@ -348,7 +348,9 @@ class _Run:
             for name, column in self._fates.columns.items()
         }
         columns = self._fates.columns_with(said, self._barriers.lines())
-        publisher = Publisher(self._work.folder, self._dataset, columns, self._packing)
+        publisher = Publisher(
+            self._work.folder, self._dataset, columns, self._packing, self._hands.workers
+        )
         if not self._hands.is_dry:
             with self._gauge.stage("write"):
                 publisher.write_rows(self._gauge)

@@ -340,7 +340,7 @@ def publisher_of(decided: Decided, folder: Path, packing: Packing, method: Metho
             "united": decided.united,
         },
     )
-    return Publisher(folder, decided.dataset(), columns, packing)
+    return Publisher(folder, decided.dataset(), columns, packing, decided.threads)
 
 
 def _compared(settings: Settings) -> dict[str, Any]:

@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 16
 """Values of a column that are put together at a time."""
-_READ = 1 << 18
-_LARGE = 1 << 26
 
 
 class Publisher:
@@ -56,15 +54,22 @@ class Publisher:
         dataset: The rows as they now are.
         columns: What became of them.
         packing: How to write them.
+        threads: With more than one (0 is one a core), large files are hashed beside being written.
     """
 
     def __init__(
-        self, folder: Path, dataset: _native.Dataset, columns: Columns, packing: Packing
+        self,
+        folder: Path,
+        dataset: _native.Dataset,
+        columns: Columns,
+        packing: Packing,
+        threads: int,
     ) -> None:
         self._folder = folder
         self._dataset = dataset
         self._columns = columns
         self._packing = packing
+        self._threads = threads
         self._files: dict[str, File] = {}
         self._of_rows: dict[str, tuple[Rows, ...]] = {}
         self.written: dict[str, Written] = {}
@@ -178,6 +183,7 @@ class Publisher:
             original=original,
             shard_bytes=None if folder else packing.shard_bytes,
             zstd=packing.compress == "zst",
+            threads=self._threads,
             progress=progress,
         )
         prefix = f"{folder}/" if folder else ""
@@ -290,13 +296,9 @@ def _count(path: Path, what: bytes) -> int:
     """Count how often a line holds something, which itself holds no line feed but at its end."""
     if path.suffix == ".zst":
         return sum(piece.count(what) for piece in _unpacked(path))
-    if what == b"\n" and path.stat().st_size > _LARGE:
-        whole = np.memmap(path, np.uint8, "r")
-        blocks = (whole[at : at + _READ] for at in range(0, len(whole), _READ))
-        return sum(int(np.count_nonzero(block == ord(what))) for block in blocks)
+    if what == b"\n":
+        return _native.count_lines(path)
     with path.open("rb") as file:
-        if what == b"\n":
-            return sum(block.count(what) for block in iter(lambda: file.read(_READ), b""))
         return sum(what in line for line in file)
 
 

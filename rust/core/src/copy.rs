@@ -71,9 +71,9 @@ impl Corpus {
                 copy.extend_from_slice(&lines);
                 copy.push(b'\n');
                 if copy.len() >= PIECE || piece.is_empty() {
-                    output.add(&copy, gathered)?;
-                    watch.advance(copy.len() as u64)?;
-                    copy.clear();
+                    let bytes = copy.len() as u64;
+                    output.add(&mut copy, gathered)?;
+                    watch.advance(bytes)?;
                     gathered = 0;
                 }
             }
@@ -318,7 +318,11 @@ pub(crate) mod tests {
         let corpus = open(folder.path(), &[(0..5 * STRIDE).map(line).collect()]);
         let rows: Vec<usize> = (0..5 * STRIDE).collect();
         for (zstd, shard_bytes) in [(false, None), (true, None), (true, Some(40_000))] {
-            let packing = Packing { shard_bytes, zstd };
+            let packing = Packing {
+                shard_bytes,
+                zstd,
+                ..Packing::default()
+            };
             let watch = Watch::default();
             let files = corpus.copy_rows(&rows, false, folder.path(), "copy", packing, &watch);
             let mut first = 0;
@@ -382,7 +386,7 @@ pub(crate) mod tests {
                     expected.extend_from_slice(&line(row));
                     expected.push(b'\n');
                 }
-                let packing = Packing { shard_bytes, zstd };
+                let packing = Packing { shard_bytes, zstd, ..Packing::default() };
                 let files = corpus.copy_rows(&rows, original, folder.path(), "copy", packing, &watch);
                 let files = files.expect("copied");
                 let mut copied = Vec::new();

@@ -151,6 +151,12 @@ pub struct Decisions {
 }
 
 impl Decisions {
+    /// Threads that decided.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
     /// Rows of one fate.
     #[must_use]
     pub fn count(&self, state: State) -> usize {

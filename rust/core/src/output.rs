@@ -5,8 +5,10 @@
 //! number without reading what stands before it, and a packed file is one that any tool unpacks.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::thread::JoinHandle;
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -16,6 +18,10 @@ use crate::error::{Error, Result};
 pub const STRIDE: usize = 1024;
 /// Bytes of which each has a hash of its own, so that damage is found where it is.
 pub const HASHED: usize = 16 << 20;
+/// Bytes that are gathered before they are written; larger pieces are not gathered.
+const BUFFER: usize = 1 << 16;
+/// Bytes from which on a file is worth a second thread.
+const LARGE: u64 = 1 << 24;
 /// zstd's own default.
 const LEVEL: i32 = 3;
 
@@ -26,6 +32,8 @@ pub struct Packing {
     pub shard_bytes: Option<u64>,
     /// Pack with Zstandard?
     pub zstd: bool,
+    /// Hash large files in a thread beside the one that writes them?
+    pub beside: bool,
 }
 
 /// What was written to a file.
@@ -71,11 +79,53 @@ impl Hashes {
     }
 }
 
+/// Hashes pieces in a thread of its own.
+struct Beside {
+    to: SyncSender<Vec<u8>>,
+    /// Pieces that are done with, whose memory is used again.
+    done: Receiver<Vec<u8>>,
+    thread: JoinHandle<Hashes>,
+}
+
+impl Beside {
+    /// Pieces that may wait.
+    const WAITING: usize = 4;
+
+    fn begin(mut hashes: Hashes) -> Self {
+        let (to, pieces) = sync_channel::<Vec<u8>>(Self::WAITING);
+        let (back, done) = channel();
+        let thread = std::thread::spawn(move || {
+            for piece in pieces {
+                hashes.add(&piece);
+                let _ = back.send(piece); // nobody may want it any more
+            }
+            hashes
+        });
+        Self { to, done, thread }
+    }
+
+    /// Take a piece, and leave an empty one.
+    fn add(&self, piece: &mut Vec<u8>) {
+        let mut next = self.done.try_recv().unwrap_or_default();
+        next.clear();
+        let taken = self.to.send(std::mem::replace(piece, next));
+        taken.expect("the thread takes pieces until there are no more");
+    }
+
+    fn finish(self) -> Hashes {
+        drop(self.to);
+        self.thread.join().expect("hashing does not panic")
+    }
+}
+
 /// One file of a result.
 pub(crate) struct Output {
     path: PathBuf,
     to: BufWriter<File>,
+    bytes: u64,
     hashes: Hashes,
+    /// Has the hashes from then on, if the file is large.
+    beside: Option<Beside>,
     rows: u64,
     index: Vec<u64>,
 }
@@ -86,8 +136,10 @@ impl Output {
         match File::create(&path) {
             Ok(file) => Ok(Self {
                 path,
-                to: BufWriter::with_capacity(1 << 20, file),
+                to: BufWriter::with_capacity(BUFFER, file),
+                bytes: 0,
                 hashes: Hashes::default(),
+                beside: None,
                 rows: 0,
                 index: Vec::new(),
             }),
@@ -97,6 +149,27 @@ impl Output {
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.hashes.add(bytes);
+        self.put(bytes)
+    }
+
+    /// Write a piece, and leave an empty one. From some size on it is hashed in another thread, if that
+    /// is allowed; nothing else may then be written.
+    fn write_piece(&mut self, piece: &mut Vec<u8>, may_be_beside: bool) -> Result<()> {
+        self.put(piece)?;
+        if may_be_beside && self.beside.is_none() && self.bytes > LARGE {
+            self.beside = Some(Beside::begin(std::mem::take(&mut self.hashes)));
+        }
+        if let Some(beside) = &self.beside {
+            beside.add(piece);
+        } else {
+            self.hashes.add(piece);
+            piece.clear();
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.bytes += bytes.len() as u64;
         self.to.write_all(bytes).map_err(|source| Error::Write {
             path: self.path.clone(),
             source,
@@ -120,7 +193,7 @@ impl Output {
             whole,
             block,
             mut blocks,
-        } = self.hashes;
+        } = self.beside.map_or(self.hashes, Beside::finish);
         if !bytes.is_multiple_of(HASHED as u64) {
             blocks.push(block.digest128());
         }
@@ -182,11 +255,11 @@ impl<'f> RowFiles<'f> {
         Ok(1 + fits.count())
     }
 
-    /// Write a piece: some rows, with a line feed after each.
-    pub(crate) fn add(&mut self, lines: &[u8], rows: usize) -> Result<()> {
+    /// Write a piece, some rows with a line feed after each, and leave an empty one.
+    pub(crate) fn add(&mut self, lines: &mut Vec<u8>, rows: usize) -> Result<()> {
         if (self.output.rows as usize).is_multiple_of(STRIDE) {
             self.end_frame()?;
-            self.output.index.push(self.output.hashes.bytes);
+            self.output.index.push(self.output.bytes);
             if self.packing.zstd {
                 self.frame = Some(self.packed(zstd::Encoder::new(Vec::new(), LEVEL))?);
             }
@@ -194,9 +267,10 @@ impl<'f> RowFiles<'f> {
         self.output.rows += rows as u64;
         self.bytes += lines.len() as u64;
         let Some(mut frame) = self.frame.take() else {
-            return self.output.write(lines);
+            return self.output.write_piece(lines, self.packing.beside);
         };
         self.packed(frame.write_all(lines))?;
+        lines.clear();
         let packed = std::mem::take(frame.get_mut());
         self.frame = Some(frame);
         self.output.write(&packed)
@@ -252,4 +326,22 @@ fn name(stem: &str, packing: Packing, shard: usize) -> String {
 /// They are none, or damaged.
 pub fn unpack(frames: &[u8]) -> std::io::Result<Vec<u8>> {
     zstd::decode_all(frames)
+}
+
+/// How many lines a file has, by the line feeds that end them.
+///
+/// # Errors
+/// It cannot be read.
+pub fn count_lines(path: &Path) -> std::io::Result<u64> {
+    let mut file = File::open(path)?;
+    let mut piece = vec![0; 1 << 18];
+    let mut lines = 0;
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => return Ok(lines),
+            Ok(read) => lines += memchr::memchr_iter(b'\n', &piece[..read]).count() as u64,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }

@@ -64,6 +64,11 @@ impl Decided {
         self.0.pairs.iter().map(Pair::of).collect()
     }
 
+    #[getter]
+    fn threads(&self) -> usize {
+        self.0.threads()
+    }
+
     fn dataset(&self) -> records::Dataset {
         records::Dataset::of(self.0.corpus.share())
     }
@@ -183,6 +188,12 @@ fn parts(
 }
 
 #[pyfunction]
+#[allow(clippy::needless_pass_by_value)] // extracted from Python
+fn count_lines(py: Python, path: PathBuf) -> PyResult<u64> {
+    Ok(py.detach(|| core::count_lines(&path))?)
+}
+
+#[pyfunction]
 fn unpack<'py>(py: Python<'py>, frames: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
     let bytes = core::unpack(frames).map_err(|error| PyValueError::new_err(error.to_string()))?;
     Ok(PyBytes::new(py, &bytes))
@@ -206,7 +217,9 @@ fn end_with_parent() -> PyResult<()> {
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use super::{Decided, decide, end_with_parent, give_back_memory, guard_maps, parts, unpack};
+    use super::{
+        Decided, count_lines, decide, end_with_parent, give_back_memory, guard_maps, parts, unpack,
+    };
 
     #[pymodule_export]
     use super::records::{Block, Dataset, Files};

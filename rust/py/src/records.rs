@@ -234,7 +234,7 @@ impl Dataset {
         .map(WrittenFile::from)
     }
 
-    #[pyo3(signature = (rows, folder, stem, *, original, shard_bytes, zstd, progress))]
+    #[pyo3(signature = (rows, folder, stem, *, original, shard_bytes, zstd, threads, progress))]
     #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)] // keywords of a Python function
     fn copy(
         &self,
@@ -245,10 +245,15 @@ impl Dataset {
         original: bool,
         shard_bytes: Option<u64>,
         zstd: bool,
+        threads: usize,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Vec<WrittenFile>> {
         let rows = rows_of(&self.0, &rows)?;
-        let packing = core::Packing { shard_bytes, zstd };
+        let packing = core::Packing {
+            shard_bytes,
+            zstd,
+            beside: threads != 1,
+        };
         let written = watched(py, progress.as_ref(), |watch| {
             self.0
                 .copy_rows(&rows, original, &folder, stem, packing, watch)
