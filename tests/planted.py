@@ -138,8 +138,8 @@ BUGS = (
     Bug(
         "all texts without a token are alike",
         "shingles.rs",
-        "vec![mix(raw)]",
-        "vec![mix(salt)]",
+        "list.push(mix(raw));",
+        "list.push(mix(salt));",
     ),
     Bug(
         "of equal keys the first counts",

@@ -443,8 +443,8 @@ impl Decisions {
             };
             Ok(left.list.len() == right.list.len() && left.list.iter().zip(&right.list).all(same))
         };
-        let (rows, rank) = (self.state.len(), |row| walk.rank(row));
-        let mut copies = exact::duplicates(hashes, rows, memory, rank, is_equal, watch)?;
+        let rank = |row| walk.rank(row);
+        let mut copies = exact::duplicates(hashes, memory, rank, is_equal, watch)?;
         for (copy, first) in &mut copies {
             (*copy, *first) = (walk.row(*copy), walk.row(*first));
             self.state[*copy as usize] = State::ExactDuplicate;

@@ -44,11 +44,9 @@ type Entry = (u64, (u64, u32));
 
 /// Pairs of a row and the first row equal to it, by their ranks, in order.
 ///
-/// `hashes` has them of `rows` rows at most; about `memory` bytes are used at a time. `is_equal`
-/// compares the bytes of two rows.
+/// About `memory` bytes are used at a time. `is_equal` compares the bytes of two rows.
 pub(crate) fn duplicates(
     hashes: &Spool,
-    rows: usize,
     memory: usize,
     rank: impl Fn(u32) -> u32 + Sync,
     is_equal: impl Fn(u32, u32) -> Result<bool> + Sync,
@@ -62,7 +60,7 @@ pub(crate) fn duplicates(
             .map(|at| (high[at], (low[at], rank(rows[at] as u32))))
             .collect())
     };
-    Repeats::new(hashes, rows, memory).each_slice(HIGH, of_block, |entries| {
+    Repeats::new(hashes, memory).each_slice(HIGH, of_block, |entries| {
         pairs.extend(among(entries, &is_equal, watch)?);
         Ok(())
     })?;

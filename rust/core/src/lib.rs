@@ -7,12 +7,16 @@
 //!           ascii, word_hash  words found and hashed, many at a time
 //!           instructions      how many: what the machine runs
 //!           tokens, ngrams    words and hashed runs of words
-//!           shingles, sorter  texts as sets of these
+//!           grouping          which texts of a row are compared together
+//!           shingles, sorter  these as sets of such runs
+//!           recall            what was made of texts that come back
 //!           key_role          the role in which rows differ most proposes candidates
-//!           minhash, bands    its signature as band keys, in the spool
+//!           signer            of each row the sizes of its sets, and what follows
+//!           minhash, bands    signatures as band keys, in the spool
+//!           sketch, sketches  a few bits an element, where all text is one set
 //!   exact   repeats           first row of each content, compared byte for byte
 //!   near    candidates        pairs that may be alike: buckets of bands, or of rare shingles (prefix)
-//!           sketch, verify    exact similarities, in integers
+//!           cache, verify     sets made again, and their exact similarities, in integers
 //!           judge             which differences are content
 //!           families, search  texts that hang together
 //!           consensus, hunks  what they have in common: slots and edits

@@ -21,7 +21,7 @@ pub const HASHED: usize = 16 << 20;
 /// Bytes that are gathered before they are written; larger pieces are not gathered.
 const BUFFER: usize = 1 << 16;
 /// Bytes from which on a file is worth a second thread.
-const LARGE: u64 = 1 << 24;
+const LARGE: u64 = if cfg!(test) { 64 } else { 1 << 24 };
 /// zstd's own default.
 const LEVEL: i32 = 3;
 
@@ -343,5 +343,35 @@ pub fn count_lines(path: &Path) -> std::io::Result<u64> {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use xxhash_rust::xxh3::xxh3_128;
+
+    use super::*;
+
+    #[test]
+    fn pieces_are_hashed_beside_as_they_are_written() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let packing = Packing {
+            beside: true,
+            ..Packing::default()
+        };
+        let mut files = RowFiles::create(folder.path(), "rows", packing).expect("created");
+        let (mut piece, mut expected) = (Vec::new(), Vec::new());
+        for row in 0..5000 {
+            assert!(piece.is_empty(), "row {row}");
+            piece.extend_from_slice(format!("row {row}\n").as_bytes());
+            expected.extend_from_slice(&piece);
+            files.add(&mut piece, 1).expect("written");
+        }
+        let written = files.finish().expect("written").remove(0);
+        let path = folder.path().join("rows.jsonl");
+        assert_eq!(std::fs::read(&path).expect("read"), expected);
+        assert_eq!(written.hash, xxh3_128(&expected));
+        assert_eq!((written.rows, written.bytes), (5000, expected.len() as u64));
+        assert_eq!(count_lines(&path).expect("read"), 5000);
     }
 }

@@ -81,3 +81,50 @@ impl<T> Recall<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+    use crate::grouping::Grouping;
+    use crate::parts::{Part, Parts};
+    use crate::shingles::Alike;
+
+    fn parts(text: &'static str) -> Parts<'static> {
+        let part = Part {
+            role: Cow::Borrowed("user"),
+            opaque: false,
+            text: Cow::Borrowed(text.as_bytes()),
+            span: 0..0,
+        };
+        let list = vec![part];
+        Parts {
+            list,
+            duplicate_keys: 0,
+        }
+    }
+
+    #[test]
+    fn a_text_is_known_by_itself_and_not_by_its_hash() {
+        let mut recall = Recall::default();
+        let (one, other) = (parts("one"), parts("other"));
+        let (mut of_one, mut of_other) = (Grouping::default(), Grouping::default());
+        let one = of_one.of(&one, Alike::Whole).next().expect("a group");
+        let other = of_other.of(&other, Alike::Whole).next().expect("a group");
+        recall.tell(7, one, 0, || 1);
+        assert_eq!(recall.find(7, one), None); // met once
+        recall.tell(7, one, 0, || 1);
+        assert_eq!(recall.find(7, one), Some(&1));
+        assert_eq!(recall.find(7, other), None);
+        let same_place = 7 + Recall::<i32>::PLACES as u64;
+        recall.tell(same_place, other, 0, || 2);
+        assert_eq!(recall.find(7, one), Some(&1)); // the other was met once
+        recall.tell(same_place, other, 0, || 2);
+        assert_eq!(recall.find(same_place, other), Some(&2));
+        assert_eq!(recall.find(7, one), None);
+        recall.tell(7, one, Recall::<i32>::ROOM, || 3);
+        recall.tell(7, one, Recall::<i32>::ROOM, || 3);
+        assert_eq!(recall.find(7, one), None); // there is no room for so much
+    }
+}

@@ -138,8 +138,9 @@ pub(crate) struct Repeats<'s, T> {
 }
 
 impl<'s, T: Ord + Send> Repeats<'s, T> {
-    /// Of a spool in whose columns at most so many keys are looked for, in about `memory` bytes.
-    pub(crate) fn new(spool: &'s Spool, keys: usize, memory: usize) -> Self {
+    /// Of a spool that is written, in about `memory` bytes.
+    pub(crate) fn new(spool: &'s Spool, memory: usize) -> Self {
+        let keys = spool.entries();
         // Entries of a chunk stand there, and once more in the list of all.
         let bytes = 2 * size_of::<(u64, T)>() + size_of::<(u32, u32)>();
         let slices = (keys * bytes).div_ceil(memory).next_power_of_two();
@@ -209,5 +210,58 @@ impl<'s, T: Ord + Send> Repeats<'s, T> {
             found(&self.entries)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::shingles::mix;
+
+    /// Keys enough for several chunks and parts, a third of which come back.
+    #[test]
+    fn every_repeated_key_is_found_whatever_the_memory() {
+        const BLOCKS: usize = 90;
+        const ROWS: usize = 1000;
+        let key = |at: usize| mix(if at.is_multiple_of(3) { at / 9 } else { at } as u64);
+        for width in [4, 5, 8] {
+            let spool = Spool::new(&std::env::temp_dir(), vec![width]).expect("a temporary folder");
+            for block in 0..BLOCKS {
+                let rows = block * ROWS..(block + 1) * ROWS - block % 7;
+                spool
+                    .write(block, &[rows.map(key).collect()])
+                    .expect("written");
+            }
+            let mut of_key: BTreeMap<u64, Vec<(usize, usize)>> = BTreeMap::new();
+            for block in 0..BLOCKS {
+                for (at, key) in spool.read(block, 0).expect("read").into_iter().enumerate() {
+                    of_key.entry(key).or_default().push((block, at));
+                }
+            }
+            of_key.retain(|_, places| places.len() > 1);
+            for memory in [1 << 24, 1 << 20, 1 << 16] {
+                let mut repeats = Repeats::new(&spool, memory);
+                let (mut found, mut held) = (BTreeMap::new(), 0);
+                let of_block = |block, keys: &[u64], places: &mut dyn Iterator<Item = usize>| {
+                    Ok(places.map(|at| (keys[at], (block, at))).collect())
+                };
+                let slice = |entries: &[(u64, (usize, usize))]| {
+                    held += entries.len();
+                    for same in entries.chunk_by(|left, right| left.0 == right.0) {
+                        let places = same.iter().map(|&(_, place)| place).collect::<Vec<_>>();
+                        if places.len() > 1 {
+                            found.insert(same[0].0, places);
+                        }
+                    }
+                    Ok(())
+                };
+                repeats.each_slice(0, of_block, slice).expect("read");
+                assert_eq!(found, of_key, "{width} bytes, {memory} of memory");
+                let repeated: usize = of_key.values().map(Vec::len).sum();
+                assert!(held < repeated + BLOCKS * ROWS / 8, "{held}");
+            }
+        }
     }
 }

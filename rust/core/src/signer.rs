@@ -160,3 +160,84 @@ impl Signer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::bands::Banding;
+    use crate::minhash::MinHash;
+    use crate::parts::Part;
+    use crate::shingles::{Shingler, Shingling};
+
+    /// Rows of few words, many of which come back.
+    fn rows() -> impl Strategy<Value = Vec<Vec<(usize, bool, String)>>> {
+        let text = prop_oneof![
+            3 => "(one|two|three|four)( (one|two|three|four)){0,3}",
+            1 => Just("\u{1f600}".to_owned()),
+            1 => "[ \t]{0,2}",
+            1 => "[a-e ]{0,60}",
+        ];
+        let part = (0..3_usize, prop::bool::weighted(0.1), text);
+        let row = prop_oneof![
+            9 => prop::collection::vec(part.clone(), 0..5),
+            1 => prop::collection::vec(part, 30..40),
+        ];
+        prop::collection::vec(row, 1..60)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100))]
+
+        #[test]
+        fn a_row_is_signed_as_its_sets_are(rows in rows(), way in 0..3_usize, ngram in 1..4_usize) {
+            let alike = [Alike::Whole, Alike::EachRole, Alike::Consensus][way];
+            let (minhash, key_roles) = (MinHash::new(1), KeyRoles::default());
+            let banding = Banding::for_threshold(800).expect("there is one");
+            let signing = Signing {
+                ngram,
+                alike,
+                key_roles: &key_roles,
+                keys: Some(BandKeys::new(&minhash, banding)),
+            };
+            let shingling = Shingling { ngram, alike, tokens: false };
+            let mut signer = Signer::default();
+            for row in rows.iter().chain(&rows).chain(rows.iter().rev()) {
+                let part = |(role, opaque, text): &(usize, bool, String)| Part {
+                    role: Cow::Borrowed(["user", "assistant", "system"][*role]),
+                    opaque: *opaque,
+                    text: Cow::Owned(text.clone().into_bytes()),
+                    span: 0..0,
+                };
+                let parts = Parts { list: row.iter().map(part).collect(), duplicate_keys: 0 };
+                let sets = Shingler::default().sets(&parts, shingling); // which remembers nothing
+                let signed = signer.sign(&parts, &signing);
+                prop_assert_eq!(signed.size, sets.size());
+                prop_assert_eq!(signed.has_tokens, sets.has_tokens);
+                prop_assert_eq!(signed.class, sets.class);
+                let key = (!sets.groups.is_empty()).then(|| key_roles.of(&sets).salt);
+                let told = sets.groups.iter().filter(|group| {
+                    alike == Alike::Consensus || Some(group.salt) == key
+                });
+                let (mut keys, mut sketch) = (Vec::new(), Vec::new());
+                prop_assert_eq!(signed.groups.len(), told.clone().count());
+                for (group, signed) in told.zip(signed.groups) {
+                    let text = if alike == Alike::Consensus { group.text } else { 0 };
+                    prop_assert_eq!((signed.salt, signed.text), (group.salt, text));
+                    prop_assert_eq!(signed.is_key, Some(group.salt) == key);
+                    let mut signature = MinHash::empty();
+                    minhash.add(&mut signature, &group.shingles);
+                    keys.extend(banding.keys(&signature, minhash.instructions()));
+                    if alike == Alike::Whole {
+                        sketch::add(&group.shingles, &mut sketch);
+                    }
+                }
+                prop_assert_eq!(signed.keys, keys);
+                prop_assert_eq!(signed.sketch, sketch);
+            }
+        }
+    }
+}

@@ -12,6 +12,8 @@ pub(crate) struct Sketch(Box<[u64]>);
 const ELEMENTS: usize = 16;
 /// The same of a sketch that is kept for every row.
 const ELEMENTS_KEPT: usize = 32;
+/// Words of such a sketch at most: of longer texts it tells less, and at last nothing.
+const WORDS_KEPT: usize = 512;
 
 impl Sketch {
     /// The sketch of a set of hashes.
@@ -36,7 +38,10 @@ impl Sketch {
 pub(crate) fn words(elements: usize) -> usize {
     match elements {
         0 => 0,
-        _ => elements.div_ceil(ELEMENTS_KEPT).next_power_of_two(),
+        _ => elements
+            .div_ceil(ELEMENTS_KEPT)
+            .min(WORDS_KEPT)
+            .next_power_of_two(),
     }
 }
 

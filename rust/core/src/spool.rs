@@ -135,6 +135,12 @@ impl Spool {
             .len()
     }
 
+    /// How many entries each column has.
+    pub(crate) fn entries(&self) -> usize {
+        let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        blocks.iter().map(|(_, entries)| entries).sum()
+    }
+
     /// The blocks, in runs of at least one that together have about so many entries.
     pub(crate) fn blocks_by(&self, entries: usize) -> Vec<Range<usize>> {
         let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
