@@ -23,12 +23,12 @@ __all__ = [
     "Decided",
     "Files",
     "__version__",
+    "count_lines",
     "decide",
     "end_with_parent",
     "give_back_memory",
     "guard_maps",
     "parts",
-    "count_lines",
     "unpack",
 ]
 
@@ -413,7 +413,7 @@ class Dataset:
             original: As they were read, not as they are now.
             shard_bytes: Most bytes of a file, before it is packed; None is one file.
             zstd: Pack each file with Zstandard, and add `.zst` to its name.
-            threads: With more than one (0 is one a core), large files are hashed beside being written.
+            threads: With more than one (0 is one a core), large files are written behind.
             progress: Is told how far the work is.
 
         Raises:
@@ -624,8 +624,8 @@ def parts(row: bytes, format: Format, *, field: str | None = None) -> list[tuple
         ValueError: The row is not a JSON object of that format.
     """
 
-def count_lines(path: str | PathLike[str]) -> int:
-    """Count the lines of a file, by the line feeds that end them.
+def count_lines(path: str | PathLike[str], threads: int) -> int:
+    """Count the lines of a file, by the line feeds that end them; 0 threads are one a core.
 
     Raises:
         OSError: It cannot be read.

@@ -54,7 +54,8 @@ class Publisher:
         dataset: The rows as they now are.
         columns: What became of them.
         packing: How to write them.
-        threads: With more than one (0 is one a core), large files are hashed beside being written.
+        threads: 0 is one a core; with more than one, large files are written while the next rows
+            are gathered.
     """
 
     def __init__(
@@ -124,9 +125,11 @@ class Publisher:
         copies = 0 if self._columns.order is None else len(self._columns.order) - counts[KEPT]
         total = sum(counts) - counts[ABSENT] + copies
         expected = [counts[KEPT] + copies, counts[REMOVED], counts[QUARANTINED]]
-        found = [count_rows(self._folder, stem) for stem in ("kept", "removed", "quarantine")]
+        stems = ("kept", "removed", "quarantine")
+        found = [count_rows(self._folder, stem, self._threads) for stem in stems]
         if self._packing.removed == "refer":
-            found[1] = _count(self._folder / DECISIONS, b',"state":"removed",')
+            with (self._folder / DECISIONS).open("rb") as file:
+                found[1] = sum(b',"state":"removed",' in line for line in file)
         if found != expected or sum(found) != total:
             words = f"{total:,} rows were read, but {sum(found):,} written"
             raise OSError(errno.EIO, words, str(self._folder))
@@ -286,20 +289,17 @@ class _Hashed:
         return File(bytes=self._bytes, blocks=(*self._blocks, *rest))
 
 
-def count_rows(folder: Path, stem: str) -> int:
+def count_rows(folder: Path, stem: str, threads: int) -> int:
     """Count the lines of the files of a kind, by their names and what stands in them."""
     name = re.compile(rf"{stem}(-\d+)?\.jsonl(\.zst)?")
-    return sum(_count(path, b"\n") for path in folder.iterdir() if name.fullmatch(path.name))
+    files = (path for path in folder.iterdir() if name.fullmatch(path.name))
+    return sum(_count_lines(path, threads) for path in files)
 
 
-def _count(path: Path, what: bytes) -> int:
-    """Count how often a line holds something, which itself holds no line feed but at its end."""
+def _count_lines(path: Path, threads: int) -> int:
     if path.suffix == ".zst":
-        return sum(piece.count(what) for piece in _unpacked(path))
-    if what == b"\n":
-        return _native.count_lines(path)
-    with path.open("rb") as file:
-        return sum(what in line for line in file)
+        return sum(piece.count(b"\n") for piece in _unpacked(path))
+    return _native.count_lines(path, threads)
 
 
 def _unpacked(path: Path) -> Iterator[bytes]:

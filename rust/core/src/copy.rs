@@ -360,7 +360,7 @@ pub(crate) mod tests {
             most in 0..40_usize,
             shard_bytes in prop::option::of(1..60_u64),
             zstd in any::<bool>(),
-            beside in any::<bool>(),
+            behind in any::<bool>(),
         ) {
             let folder = tempfile::tempdir().expect("a temporary folder");
             let (corpus, watch) = (open(folder.path(), &files), Watch::default());
@@ -387,7 +387,7 @@ pub(crate) mod tests {
                     expected.extend_from_slice(&line(row));
                     expected.push(b'\n');
                 }
-                let packing = Packing { shard_bytes, zstd, beside };
+                let packing = Packing { shard_bytes, zstd, behind };
                 let files = corpus.copy_rows(&rows, original, folder.path(), "copy", packing, &watch);
                 let files = files.expect("copied");
                 let mut copied = Vec::new();

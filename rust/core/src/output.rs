@@ -5,10 +5,12 @@
 //! number without reading what stands before it, and a packed file is one that any tool unpacks.
 
 use std::fs::File;
-use std::io::{BufWriter, ErrorKind, Read, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -32,8 +34,8 @@ pub struct Packing {
     pub shard_bytes: Option<u64>,
     /// Pack with Zstandard?
     pub zstd: bool,
-    /// Hash large files in a thread beside the one that writes them?
-    pub beside: bool,
+    /// Write large files in a thread of its own, while what comes next is gathered?
+    pub behind: bool,
 }
 
 /// What was written to a file.
@@ -79,53 +81,63 @@ impl Hashes {
     }
 }
 
-/// Hashes pieces in a thread of its own.
-struct Beside {
-    to: SyncSender<Vec<u8>>,
-    /// Pieces that are done with, whose memory is used again.
-    done: Receiver<Vec<u8>>,
-    thread: JoinHandle<Hashes>,
+/// Where the bytes of a file go.
+enum Sink {
+    /// To the file, at once.
+    Here(BufWriter<File>),
+    /// To a thread that writes them, while the next ones are gathered.
+    Behind(Behind),
+    /// Nowhere, since the file failed or is finished.
+    Nowhere,
 }
 
-impl Beside {
+/// Writes pieces in a thread of its own.
+struct Behind {
+    to: SyncSender<Vec<u8>>,
+    /// Pieces that are written, whose memory is used again.
+    written: Receiver<Vec<u8>>,
+    thread: JoinHandle<io::Result<BufWriter<File>>>,
+}
+
+impl Behind {
     /// Pieces that may wait.
     const WAITING: usize = 4;
 
-    fn begin(mut hashes: Hashes) -> Self {
+    fn begin(mut file: BufWriter<File>) -> Self {
         let (to, pieces) = sync_channel::<Vec<u8>>(Self::WAITING);
-        let (back, done) = channel();
-        let thread = std::thread::spawn(move || {
+        let (back, written) = channel();
+        let thread = thread::spawn(move || {
             for piece in pieces {
-                hashes.add(&piece);
+                file.write_all(&piece)?;
                 let _ = back.send(piece); // nobody may want it any more
             }
-            hashes
+            Ok(file)
         });
-        Self { to, done, thread }
+        Self {
+            to,
+            written,
+            thread,
+        }
     }
 
-    /// Take a piece, and leave an empty one.
-    fn add(&self, piece: &mut Vec<u8>) {
-        let mut next = self.done.try_recv().unwrap_or_default();
+    /// Take a piece, and leave an empty one; false if the file failed.
+    fn add(&self, piece: &mut Vec<u8>) -> bool {
+        let mut next = self.written.try_recv().unwrap_or_default();
         next.clear();
-        let taken = self.to.send(std::mem::replace(piece, next));
-        taken.expect("the thread takes pieces until there are no more");
+        self.to.send(std::mem::replace(piece, next)).is_ok()
     }
 
-    fn finish(self) -> Hashes {
+    fn finish(self) -> io::Result<BufWriter<File>> {
         drop(self.to);
-        self.thread.join().expect("hashing does not panic")
+        self.thread.join().expect("writing does not panic")
     }
 }
 
 /// One file of a result.
 pub(crate) struct Output {
     path: PathBuf,
-    to: BufWriter<File>,
-    bytes: u64,
+    to: Sink,
     hashes: Hashes,
-    /// Has the hashes from then on, if the file is large.
-    beside: Option<Beside>,
     rows: u64,
     index: Vec<u64>,
 }
@@ -136,10 +148,8 @@ impl Output {
         match File::create(&path) {
             Ok(file) => Ok(Self {
                 path,
-                to: BufWriter::with_capacity(BUFFER, file),
-                bytes: 0,
+                to: Sink::Here(BufWriter::with_capacity(BUFFER, file)),
                 hashes: Hashes::default(),
-                beside: None,
                 rows: 0,
                 index: Vec::new(),
             }),
@@ -149,31 +159,48 @@ impl Output {
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.hashes.add(bytes);
-        self.put(bytes)
+        match &mut self.to {
+            Sink::Here(file) => file.write_all(bytes).map_err(|source| self.failed(source)),
+            _ => unreachable!("only pieces are written behind"),
+        }
     }
 
-    /// Write a piece, and leave an empty one. From some size on it is hashed in another thread, if that
-    /// is allowed; nothing else may then be written.
-    fn write_piece(&mut self, piece: &mut Vec<u8>, may_be_beside: bool) -> Result<()> {
-        self.put(piece)?;
-        if may_be_beside && self.beside.is_none() && self.bytes > LARGE {
-            self.beside = Some(Beside::begin(std::mem::take(&mut self.hashes)));
+    /// Write a piece, and leave an empty one. From some size on another thread writes, if that is
+    /// allowed, and all else that is written must be pieces.
+    fn write_piece(&mut self, piece: &mut Vec<u8>, may_be_behind: bool) -> Result<()> {
+        if may_be_behind && self.hashes.bytes > LARGE {
+            self.to = match std::mem::replace(&mut self.to, Sink::Nowhere) {
+                Sink::Here(file) => Sink::Behind(Behind::begin(file)),
+                other => other,
+            };
         }
-        if let Some(beside) = &self.beside {
-            beside.add(piece);
-        } else {
+        if let Sink::Behind(behind) = &self.to {
             self.hashes.add(piece);
+            if !behind.add(piece) {
+                self.file()?;
+            }
+        } else {
+            self.write(piece)?;
             piece.clear();
         }
         Ok(())
     }
 
-    fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        self.bytes += bytes.len() as u64;
-        self.to.write_all(bytes).map_err(|source| Error::Write {
+    /// The file, to which nothing more is written; or what is wrong with it.
+    fn file(&mut self) -> Result<BufWriter<File>> {
+        let file = match std::mem::replace(&mut self.to, Sink::Nowhere) {
+            Sink::Here(file) => Ok(file),
+            Sink::Behind(behind) => behind.finish(),
+            Sink::Nowhere => unreachable!("a failure was told"),
+        };
+        file.map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: io::Error) -> Error {
+        Error::Write {
             path: self.path.clone(),
             source,
-        })
+        }
     }
 
     pub(crate) fn line(&mut self, bytes: &[u8]) -> Result<()> {
@@ -183,17 +210,15 @@ impl Output {
     }
 
     pub(crate) fn finish(mut self) -> Result<Written> {
-        let written = self.to.flush().and_then(|()| self.to.get_ref().sync_all());
-        written.map_err(|source| Error::Write {
-            path: self.path.clone(),
-            source,
-        })?;
+        let mut file = self.file()?;
+        let written = file.flush().and_then(|()| file.get_ref().sync_all());
+        written.map_err(|source| self.failed(source))?;
         let Hashes {
             bytes,
             whole,
             block,
             mut blocks,
-        } = self.beside.map_or(self.hashes, Beside::finish);
+        } = self.hashes;
         if !bytes.is_multiple_of(HASHED as u64) {
             blocks.push(block.digest128());
         }
@@ -259,7 +284,7 @@ impl<'f> RowFiles<'f> {
     pub(crate) fn add(&mut self, lines: &mut Vec<u8>, rows: usize) -> Result<()> {
         if (self.output.rows as usize).is_multiple_of(STRIDE) {
             self.end_frame()?;
-            self.output.index.push(self.output.bytes);
+            self.output.index.push(self.output.hashes.bytes);
             if self.packing.zstd {
                 self.frame = Some(self.packed(zstd::Encoder::new(Vec::new(), LEVEL))?);
             }
@@ -267,7 +292,7 @@ impl<'f> RowFiles<'f> {
         self.output.rows += rows as u64;
         self.bytes += lines.len() as u64;
         let Some(mut frame) = self.frame.take() else {
-            return self.output.write_piece(lines, self.packing.beside);
+            return self.output.write_piece(lines, self.packing.behind);
         };
         self.packed(frame.write_all(lines))?;
         lines.clear();
@@ -303,7 +328,7 @@ impl<'f> RowFiles<'f> {
         Ok(())
     }
 
-    fn packed<T>(&self, result: std::io::Result<T>) -> Result<T> {
+    fn packed<T>(&self, result: io::Result<T>) -> Result<T> {
         result.map_err(|source| Error::Write {
             path: self.output.path.clone(),
             source,
@@ -324,26 +349,54 @@ fn name(stem: &str, packing: Packing, shard: usize) -> String {
 ///
 /// # Errors
 /// They are none, or damaged.
-pub fn unpack(frames: &[u8]) -> std::io::Result<Vec<u8>> {
+pub fn unpack(frames: &[u8]) -> io::Result<Vec<u8>> {
     zstd::decode_all(frames)
 }
 
-/// How many lines a file has, by the line feeds that end them.
+/// How many lines a file has, by the line feeds that end them; 0 threads are one a core.
 ///
 /// # Errors
 /// It cannot be read.
-pub fn count_lines(path: &Path) -> std::io::Result<u64> {
-    let mut file = File::open(path)?;
-    let mut piece = vec![0; 1 << 18];
-    let mut lines = 0;
-    loop {
-        match file.read(&mut piece) {
-            Ok(0) => return Ok(lines),
-            Ok(read) => lines += memchr::memchr_iter(b'\n', &piece[..read]).count() as u64,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+///
+/// # Panics
+/// Not by itself, but if a thread does.
+pub fn count_lines(path: &Path, threads: usize) -> io::Result<u64> {
+    const PIECE: usize = 1 << 18;
+    let file = File::open(path)?;
+    let (next, lines) = (AtomicU64::new(0), AtomicU64::new(0));
+    let count = || -> io::Result<()> {
+        let mut piece = vec![0; PIECE];
+        loop {
+            let mut start = next.fetch_add(PIECE as u64, Relaxed);
+            let end = start + PIECE as u64;
+            while start < end {
+                match file.read_at(&mut piece[..(end - start) as usize], start) {
+                    Ok(0) => return Ok(()),
+                    Ok(read) => {
+                        let found = memchr::memchr_iter(b'\n', &piece[..read]).count();
+                        lines.fetch_add(found as u64, Relaxed);
+                        start += read as u64;
+                    }
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
         }
-    }
+    };
+    let threads = match threads {
+        _ if file.metadata()?.len() < LARGE => 1,
+        0 => thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    };
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(count)).collect();
+        let mut counted = count();
+        for other in others {
+            counted = counted.and(other.join().expect("counting does not panic"));
+        }
+        counted
+    })?;
+    Ok(lines.into_inner())
 }
 
 #[cfg(test)]
@@ -353,10 +406,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_are_hashed_beside_as_they_are_written() {
+    fn pieces_that_are_written_behind_are_those_that_are_hashed() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let packing = Packing {
-            beside: true,
+            behind: true,
             ..Packing::default()
         };
         let mut files = RowFiles::create(folder.path(), "rows", packing).expect("created");
@@ -372,6 +425,8 @@ mod tests {
         assert_eq!(std::fs::read(&path).expect("read"), expected);
         assert_eq!(written.hash, xxh3_128(&expected));
         assert_eq!((written.rows, written.bytes), (5000, expected.len() as u64));
-        assert_eq!(count_lines(&path).expect("read"), 5000);
+        for threads in 0..4 {
+            assert_eq!(count_lines(&path, threads).expect("read"), 5000);
+        }
     }
 }

@@ -189,8 +189,8 @@ fn parts(
 
 #[pyfunction]
 #[allow(clippy::needless_pass_by_value)] // extracted from Python
-fn count_lines(py: Python, path: PathBuf) -> PyResult<u64> {
-    Ok(py.detach(|| core::count_lines(&path))?)
+fn count_lines(py: Python, path: PathBuf, threads: usize) -> PyResult<u64> {
+    Ok(py.detach(|| core::count_lines(&path, threads))?)
 }
 
 #[pyfunction]

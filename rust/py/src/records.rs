@@ -252,7 +252,7 @@ impl Dataset {
         let packing = core::Packing {
             shard_bytes,
             zstd,
-            beside: threads != 1,
+            behind: threads != 1,
         };
         let written = watched(py, progress.as_ref(), |watch| {
             self.0
