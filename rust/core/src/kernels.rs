@@ -12,7 +12,7 @@ pub use crate::shingles::{Shingler, mix};
 pub use crate::tokens::Tokenizer;
 pub use crate::word_hash::{BATCH, hash_words};
 
-use crate::bands::{Banding, Building};
+use crate::bands::{BandKeys, Banding, Building};
 use crate::error::{Problem, Result};
 use crate::jsonl::{self, Framing};
 use crate::ngrams;
@@ -112,6 +112,23 @@ impl Sets {
 #[must_use]
 pub fn band_keys(banding: Banding, signature: &Signature, instructions: Instructions) -> Vec<u64> {
     banding.keys(signature, instructions)
+}
+
+/// Makes the keys of sets.
+#[derive(Debug)]
+pub struct Keys(BandKeys);
+
+impl Keys {
+    /// By these functions.
+    #[must_use]
+    pub fn new(minhash: &MinHash, banding: Banding) -> Self {
+        Self(BandKeys::new(minhash, banding))
+    }
+
+    /// Add the keys of a set to a list.
+    pub fn push(&self, shingles: &[u64], keys: &mut Vec<u64>) {
+        self.0.push(shingles, keys);
+    }
 }
 
 /// The keys of one band of many rows, in a spool.

@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 
 use curatekit_core::kernels::{
-    Ascii, BATCH, Band, Instructions, MinHash, Sets, Tokenizer, band_keys, check, hash_words, mix,
-    rows,
+    Ascii, BATCH, Band, Instructions, Keys, MinHash, Sets, Tokenizer, check, hash_words, mix, rows,
 };
 use curatekit_core::{
     Banding, Format, Layout, PartRule, Parts, RoleRule, RuleKind, Selection, Tape, validate,
@@ -295,16 +294,14 @@ fn minhash(instructions: Instructions) -> (Amount, Run) {
 
 fn keys(instructions: Instructions) -> (Amount, Run) {
     let banding = Banding::for_threshold(800).expect("there is one");
-    let mut signature = MinHash::empty();
-    MinHash::new(0).add(&mut signature, &[mix(1), mix(2)]);
+    let keys = Keys::new(&MinHash::new(0).with(instructions), banding);
+    let mut found = Vec::new();
     let run = move || {
-        let mut sum = 0;
-        for _ in 0..1000 {
-            signature[0] ^= 1;
-            let keys = band_keys(banding, &signature, instructions);
-            sum ^= keys.into_iter().fold(0, |sum, key| sum ^ key);
+        found.clear();
+        for at in 0..1000 {
+            keys.push(&[at], &mut found);
         }
-        sum
+        found.iter().fold(0, |sum, key| sum ^ key)
     };
     (Amount::Elements(1000 * banding.bands), Box::new(run))
 }
