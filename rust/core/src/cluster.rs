@@ -44,7 +44,7 @@ pub(crate) struct KeepFirst<'a, S> {
     pub walk: &'a Walk,
     /// Shingles of each row.
     pub sizes: &'a [u32],
-    /// None where all roles are no one group.
+    /// None where roles are compared one by one.
     pub sketches: Option<Sketches<'a>>,
     /// Shingles that a block may hold in memory; how rows fall into blocks changes no decision.
     pub shingles_a_block: u64,
