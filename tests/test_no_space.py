@@ -18,9 +18,8 @@ from running import DEDUP, beside, complaint, dedup, run
 PAGE = 4096
 BLOCK = 512
 """What `ulimit -f` counts in."""
-NUMBER = 8
-COLUMNS = 4
-"""Numbers that the reading pass notes of a row's text, beside a key for each band."""
+ROW, KEY = 5, 4
+"""Bytes that the reading pass notes of each row of few: its number, and a key for each band."""
 ROW_FILES = ("kept.jsonl", "removed.jsonl", "quarantine.jsonl")
 LIMIT = """
 ulimit -f "$1"; shift
@@ -97,8 +96,8 @@ def test_what_does_not_fit_leaves_nothing(tmp_path: Path, way: str, name: str) -
     good = [path for path in (tmp_path / "good").rglob("*") if path.is_file()]
     good.sort(key=lambda path: path.stat().st_mtime_ns)  # as they were written
     written = {str(path.relative_to(tmp_path / "good")): path.stat().st_size for path in good}
-    columns = COLUMNS + report["settings"].get("bands", 0)
-    unnamed = {"unpacked input": len(data), "band keys": len(case.rows) * columns * NUMBER}
+    keys = len(case.rows) * (ROW + report["settings"].get("bands", 0) * KEY)
+    unnamed = {"unpacked input": len(data), "band keys": keys}
     size = int((unnamed | written)[file] * case.share)
 
     command: list[str | Path] = [*DEDUP, path, *case.options, "-o", "out"]

@@ -300,7 +300,7 @@ mod tests {
             .collect();
         for memory in [1 << 20, 1 << 15, 1 << 12] {
             let mut building = Building::default();
-            let mut repeats = Repeats::new(&spool, memory);
+            let mut repeats = Repeats::new(&spool, BLOCKS * 1000, memory);
             for band in 0..2 {
                 let of_block = |block, keys: &[u64], places: &mut dyn Iterator<Item = usize>| {
                     let rows = spool.read(block, crate::spool::ROW)?;

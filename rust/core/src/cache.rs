@@ -85,6 +85,7 @@ impl<'a> SetCache<'a> {
         let (buffer, shingler) = &mut reader;
         let read = self.corpus.read_again(row as usize, buffer)?;
         let sets = shingler.sets(&read.parts, self.shingling);
+        reader.0.rest();
         idle().push(reader);
         Ok(sets)
     }

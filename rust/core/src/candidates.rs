@@ -73,7 +73,7 @@ impl Proposer<'_> {
         let mut building = Building::default();
         let mut templates = Templates::new(rows);
         let proposing = self.proposing()?;
-        let mut repeats = Repeats::new(self.spool, self.memory);
+        let mut repeats = Repeats::new(self.spool, rows, self.memory);
         for band in 0..self.spool.bands() {
             let of_block = |block: usize, keys: &[u64], places: &mut dyn Iterator<Item = usize>| {
                 self.watch.check()?;
@@ -230,7 +230,7 @@ impl Proposer<'_> {
                 }
                 spool.write(block, &columns)
             })?;
-        let mut repeats = Repeats::new(&spool, self.memory);
+        let mut repeats = Repeats::new(&spool, rows, self.memory);
         for band in 0..banding.bands {
             let of_block = |block, keys: &[u64], places: &mut dyn Iterator<Item = usize>| {
                 let ranks = spool.read(block, ROW)?;

@@ -62,6 +62,18 @@ pub struct Buffer {
     tape: Tape,
 }
 
+impl Buffer {
+    /// Bytes of a row for which memory is kept while the buffer is idle.
+    const KEPT: usize = 1 << 16;
+
+    /// Give back what a long row took.
+    pub(crate) fn rest(&mut self) {
+        if self.bytes.capacity() > Self::KEPT {
+            *self = Self::default();
+        }
+    }
+}
+
 /// A good row.
 #[derive(Debug)]
 pub struct Read<'b> {

@@ -60,7 +60,7 @@ pub(crate) fn duplicates(
             .map(|at| (high[at], (low[at], rank(rows[at] as u32))))
             .collect())
     };
-    Repeats::new(hashes, memory).each_slice(HIGH, of_block, |entries| {
+    Repeats::new(hashes, usize::MAX, memory).each_slice(HIGH, of_block, |entries| {
         pairs.extend(among(entries, &is_equal, watch)?);
         Ok(())
     })?;

@@ -166,7 +166,7 @@ impl Band {
                 .collect())
         };
         let mut building = Building::default();
-        let mut repeats = Repeats::new(&self.spool, memory);
+        let mut repeats = Repeats::new(&self.spool, self.rows, memory);
         repeats.each_slice(KEYS, of_block, |entries| building.add_all(entries))?;
         let buckets = building.finish(self.rows, 1);
         Ok(buckets.sizes.iter().map(|&size| size as usize).sum())

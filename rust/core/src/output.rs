@@ -22,7 +22,7 @@ pub const STRIDE: usize = 1024;
 pub const HASHED: usize = 16 << 20;
 /// Bytes that are gathered before they are written; larger pieces are not gathered.
 const BUFFER: usize = 1 << 16;
-/// Bytes from which on a file is worth a second thread.
+/// Bytes from which on a file is worth further threads.
 const LARGE: u64 = if cfg!(test) { 64 } else { 1 << 24 };
 /// zstd's own default.
 const LEVEL: i32 = 3;
@@ -91,45 +91,61 @@ enum Sink {
     Nowhere,
 }
 
-/// Writes pieces in a thread of its own.
+/// Writes pieces in a thread of its own, which ends with it.
 struct Behind {
-    to: SyncSender<Vec<u8>>,
+    to: Option<SyncSender<Vec<u8>>>,
     /// Pieces that are written, whose memory is used again.
     written: Receiver<Vec<u8>>,
-    thread: JoinHandle<io::Result<BufWriter<File>>>,
+    thread: Option<JoinHandle<io::Result<BufWriter<File>>>>,
+}
+
+impl Drop for Behind {
+    fn drop(&mut self) {
+        let _ = self.finish(); // whoever wanted the file has it
+    }
 }
 
 impl Behind {
     /// Pieces that may wait.
     const WAITING: usize = 4;
 
-    fn begin(mut file: BufWriter<File>) -> Self {
+    /// Bytes of a piece at most.
+    const LARGEST: usize = 4 << 20;
+
+    /// None if the system has no thread to spare.
+    fn begin() -> Option<(Self, SyncSender<BufWriter<File>>)> {
+        let (give, file) = sync_channel::<BufWriter<File>>(1);
         let (to, pieces) = sync_channel::<Vec<u8>>(Self::WAITING);
         let (back, written) = channel();
-        let thread = thread::spawn(move || {
+        let write = move || {
+            let mut file = file.recv().map_err(io::Error::other)?;
             for piece in pieces {
                 file.write_all(&piece)?;
                 let _ = back.send(piece); // nobody may want it any more
             }
             Ok(file)
-        });
-        Self {
-            to,
+        };
+        let behind = Self {
+            to: Some(to),
             written,
-            thread,
-        }
+            thread: Some(thread::Builder::new().spawn(write).ok()?),
+        };
+        Some((behind, give))
     }
 
     /// Take a piece, and leave an empty one; false if the file failed.
     fn add(&self, piece: &mut Vec<u8>) -> bool {
         let mut next = self.written.try_recv().unwrap_or_default();
         next.clear();
-        self.to.send(std::mem::replace(piece, next)).is_ok()
+        let piece = std::mem::replace(piece, next);
+        self.to.as_ref().is_some_and(|to| to.send(piece).is_ok())
     }
 
-    fn finish(self) -> io::Result<BufWriter<File>> {
-        drop(self.to);
-        self.thread.join().expect("writing does not panic")
+    /// The file, once all is written; None if it was asked for before.
+    fn finish(&mut self) -> Option<io::Result<BufWriter<File>>> {
+        drop(self.to.take());
+        let thread = self.thread.take()?;
+        Some(thread.join().expect("writing does not panic"))
     }
 }
 
@@ -165,14 +181,23 @@ impl Output {
         }
     }
 
-    /// Write a piece, and leave an empty one. From some size on another thread writes, if that is
-    /// allowed, and all else that is written must be pieces.
+    /// Write a piece, and leave an empty one. From some size of the file on another thread writes, if that
+    /// is allowed, and all else that is written must be pieces.
     fn write_piece(&mut self, piece: &mut Vec<u8>, may_be_behind: bool) -> Result<()> {
-        if may_be_behind && self.hashes.bytes > LARGE {
-            self.to = match std::mem::replace(&mut self.to, Sink::Nowhere) {
-                Sink::Here(file) => Sink::Behind(Behind::begin(file)),
-                other => other,
-            };
+        if piece.len() > Behind::LARGEST {
+            self.to = Sink::Here(self.file()?);
+            self.write(piece)?;
+            *piece = Vec::new();
+            return Ok(());
+        }
+        if may_be_behind
+            && self.hashes.bytes > LARGE
+            && let Sink::Here(_) = self.to
+            && let Some((behind, give)) = Behind::begin()
+        {
+            let sent = give.send(self.file()?);
+            sent.expect("the thread waits for the file");
+            self.to = Sink::Behind(behind);
         }
         if let Sink::Behind(behind) = &self.to {
             self.hashes.add(piece);
@@ -189,10 +214,11 @@ impl Output {
     /// The file, to which nothing more is written; or what is wrong with it.
     fn file(&mut self) -> Result<BufWriter<File>> {
         let file = match std::mem::replace(&mut self.to, Sink::Nowhere) {
-            Sink::Here(file) => Ok(file),
-            Sink::Behind(behind) => behind.finish(),
-            Sink::Nowhere => unreachable!("a failure was told"),
+            Sink::Here(file) => Some(Ok(file)),
+            Sink::Behind(mut behind) => behind.finish(),
+            Sink::Nowhere => None,
         };
+        let file = file.expect("a failure was told, and ends the file");
         file.map_err(|source| self.failed(source))
     }
 
@@ -384,12 +410,15 @@ pub fn count_lines(path: &Path, threads: usize) -> io::Result<u64> {
         }
     };
     let threads = match threads {
-        _ if file.metadata()?.len() < LARGE => 1,
         0 => thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
+    let threads = threads.min((file.metadata()?.len() / LARGE) as usize + 1);
     thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(count)).collect();
+        // As many as the system has to spare.
+        let others =
+            (1..threads).map_while(|_| thread::Builder::new().spawn_scoped(scope, count).ok());
+        let others: Vec<_> = others.collect();
         let mut counted = count();
         for other in others {
             counted = counted.and(other.join().expect("counting does not panic"));
@@ -404,6 +433,30 @@ mod tests {
     use xxhash_rust::xxh3::xxh3_128;
 
     use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_whoever_writes() {
+        for (pieces, bytes) in [
+            (1, 10),
+            (3, BUFFER + 1),
+            (40, BUFFER + 1),
+            (3, Behind::LARGEST + 1),
+        ] {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let path = folder.path().join("rows.jsonl");
+            std::os::unix::fs::symlink("/dev/full", &path).expect("linked");
+            let packing = Packing {
+                behind: true,
+                ..Packing::default()
+            };
+            let mut files = RowFiles::create(folder.path(), "rows", packing).expect("opened");
+            let mut add = || files.add(&mut vec![b'\n'; bytes], bytes);
+            let added = (0..pieces).try_for_each(|_| add());
+            let error = added.and_then(|()| files.finish().map(|_| ()));
+            let error = error.expect_err("nothing can be written").to_string();
+            assert!(error.contains("rows.jsonl"), "{error}");
+        }
+    }
 
     #[test]
     fn pieces_that_are_written_behind_are_those_that_are_hashed() {

@@ -64,13 +64,13 @@ impl<T> Recall<T> {
             return;
         }
         self.bytes -= place.known.take().map_or(0, |known| known.bytes);
-        let texts: Vec<Box<[u8]>> = texts.iter().map(Box::from).collect();
-        let length: usize = texts.iter().map(|text| text.len()).sum();
-        let bytes = 256 + length + bytes;
+        let of_texts = texts.iter().map(|text| size_of::<Box<[u8]>>() + text.len());
+        let bytes = 256 + of_texts.sum::<usize>() + bytes;
         if self.bytes + bytes > Self::ROOM {
             *self = Self::default();
         } else {
             self.bytes += bytes;
+            let texts: Vec<Box<[u8]>> = texts.iter().map(Box::from).collect();
             let made = made();
             place.known = Some(Box::new(Known {
                 raw,

@@ -138,12 +138,14 @@ pub(crate) struct Repeats<'s, T> {
 }
 
 impl<'s, T: Ord + Send> Repeats<'s, T> {
-    /// Of a spool that is written, in about `memory` bytes.
-    pub(crate) fn new(spool: &'s Spool, memory: usize) -> Self {
+    /// Of a spool that is written, whose keys make at most so many entries, in about `memory` bytes.
+    pub(crate) fn new(spool: &'s Spool, entries: usize, memory: usize) -> Self {
         let keys = spool.entries();
         // Entries of a chunk stand there, and once more in the list of all.
-        let bytes = 2 * size_of::<(u64, T)>() + size_of::<(u32, u32)>();
-        let slices = (keys * bytes).div_ceil(memory).next_power_of_two();
+        let entries = 2 * size_of::<(u64, T)>() * entries.min(keys);
+        let bytes = size_of::<(u32, u32)>() * keys + entries;
+        let slices = bytes.div_ceil(memory).next_power_of_two();
+        let parts = PARTS.min(CHUNK / slices).max(1);
         let runs = spool.blocks_by(CHUNK).into_iter();
         let chunk = |blocks| Chunk {
             blocks,
@@ -152,7 +154,7 @@ impl<'s, T: Ord + Send> Repeats<'s, T> {
         Self {
             spool,
             slices,
-            parts: (keys / slices / PART).clamp(1, PARTS).next_power_of_two(),
+            parts: (keys / slices / PART).clamp(1, parts).next_power_of_two(),
             chunks: runs.map(chunk).collect(),
             entries: Vec::new(),
         }
@@ -205,6 +207,7 @@ impl<'s, T: Ord + Send> Repeats<'s, T> {
             let chunks = self.chunks.par_iter().map_init(Vec::new, of_chunk);
             let chunks: Vec<Vec<(u64, T)>> = chunks.collect::<Result<_>>()?;
             self.entries.clear();
+            self.entries.reserve(chunks.iter().map(Vec::len).sum());
             self.entries.extend(chunks.into_iter().flatten());
             self.entries.par_sort_unstable();
             found(&self.entries)?;
@@ -242,7 +245,7 @@ mod tests {
             }
             of_key.retain(|_, places| places.len() > 1);
             for memory in [1 << 24, 1 << 20, 1 << 16] {
-                let mut repeats = Repeats::new(&spool, memory);
+                let mut repeats = Repeats::new(&spool, BLOCKS * ROWS, memory);
                 let (mut found, mut held) = (BTreeMap::new(), 0);
                 let of_block = |block, keys: &[u64], places: &mut dyn Iterator<Item = usize>| {
                     Ok(places.map(|at| (keys[at], (block, at))).collect())

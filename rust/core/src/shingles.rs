@@ -113,11 +113,11 @@ impl Lister {
             self.tokenizer.split(text, &mut self.tokens);
         }
         let has_tokens = self.tokens.len() > separators;
+        self.sorter.clear();
         let list = &mut self.sorter.list;
         if has_tokens {
             ngrams::list(&self.tokens, ngram, salt, list, self.instructions);
         } else {
-            list.clear();
             list.push(mix(raw));
         }
         has_tokens

@@ -24,6 +24,12 @@ impl Sorter {
     /// Elements for which memory is kept from list to list; longer ones are sorted.
     const KEPT: usize = 1 << 18;
 
+    /// Forget the list, and most of the memory of a long one.
+    pub(crate) fn clear(&mut self) {
+        self.list.clear();
+        self.list.shrink_to(Self::KEPT);
+    }
+
     /// Leave each element of the list in it once, in any order.
     ///
     /// An element sets a bit, of 64 or more for each. Those that find theirs set are few, and only what
@@ -83,7 +89,8 @@ impl Sorter {
         }
         sorted.dedup();
         if self.list.len() > Self::KEPT {
-            self.list = Vec::new();
+            self.clear();
+            sorted.shrink_to_fit();
             return sorted;
         }
         let set = sorted.clone(); // of no more memory than it needs
