@@ -19,7 +19,7 @@ PAGE = 4096
 BLOCK = 512
 """What `ulimit -f` counts in."""
 ROW, KEY = 5, 4
-"""Bytes that the reading pass notes of each row of few: its number, and a key for each band."""
+"""Bytes that the reading pass notes of a row, of not too many: its number, and a key a band."""
 ROW_FILES = ("kept.jsonl", "removed.jsonl", "quarantine.jsonl")
 LIMIT = """
 ulimit -f "$1"; shift

@@ -12,7 +12,8 @@
 //!           recall            what was made of texts that come back
 //!           key_role          the role in which rows differ most proposes candidates
 //!           signer            of each row the sizes of its sets, and what follows
-//!           minhash, bands    signatures as band keys, in the spool
+//!           minhash, bands    signatures as band keys
+//!           spool, block_file where all of this is kept for the next stages
 //!           sketch, sketches  a few bits an element, where all text is one set
 //!   exact   repeats           first row of each content, compared byte for byte
 //!   near    candidates        pairs that may be alike: buckets of bands, or of rare shingles (prefix)
@@ -33,6 +34,7 @@
 mod agreement;
 mod ascii;
 mod bands;
+mod block_file;
 mod blocks;
 mod cache;
 mod candidates;

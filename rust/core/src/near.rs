@@ -128,12 +128,11 @@ impl Near<'_> {
             shelf: Shelf::new(memory / 2),
             compared: AtomicU64::new(0),
         };
-        let sketches = self.sketches.map(|sketches| sketches.map(self.sizes));
         let mut keep_first = KeepFirst {
             judge,
             walk: self.walk,
             sizes: self.sizes,
-            sketches: sketches.transpose()?,
+            sketches: self.sketches.map(|file| file.map(self.sizes)).transpose()?,
             shingles_a_block: settings.memory / 4 / size_of::<u64>() as u64,
             sets: |row| cache.get(row),
             watch: self.watch,

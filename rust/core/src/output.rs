@@ -109,28 +109,31 @@ impl Behind {
     /// Pieces that may wait.
     const WAITING: usize = 4;
 
-    /// Bytes of a piece at most.
+    /// Bytes of a piece at most: a few of them wait in memory.
     const LARGEST: usize = 4 << 20;
 
-    /// None if the system has no thread to spare.
-    fn begin() -> Option<(Self, SyncSender<BufWriter<File>>)> {
-        let (give, file) = sync_channel::<BufWriter<File>>(1);
+    /// Write behind from now on, or, if the system has no thread to spare, as before.
+    fn begin(file: BufWriter<File>) -> Sink {
+        let (give, given) = sync_channel::<BufWriter<File>>(1);
         let (to, pieces) = sync_channel::<Vec<u8>>(Self::WAITING);
         let (back, written) = channel();
         let write = move || {
-            let mut file = file.recv().map_err(io::Error::other)?;
+            let mut file = given.recv().map_err(io::Error::other)?;
             for piece in pieces {
                 file.write_all(&piece)?;
                 let _ = back.send(piece); // nobody may want it any more
             }
             Ok(file)
         };
-        let behind = Self {
+        let Ok(thread) = thread::Builder::new().spawn(write) else {
+            return Sink::Here(file);
+        };
+        give.send(file).expect("the thread waits for it");
+        Sink::Behind(Self {
             to: Some(to),
             written,
-            thread: Some(thread::Builder::new().spawn(write).ok()?),
-        };
-        Some((behind, give))
+            thread: Some(thread),
+        })
     }
 
     /// Take a piece, and leave an empty one; false if the file failed.
@@ -190,14 +193,8 @@ impl Output {
             *piece = Vec::new();
             return Ok(());
         }
-        if may_be_behind
-            && self.hashes.bytes > LARGE
-            && let Sink::Here(_) = self.to
-            && let Some((behind, give)) = Behind::begin()
-        {
-            let sent = give.send(self.file()?);
-            sent.expect("the thread waits for the file");
-            self.to = Sink::Behind(behind);
+        if may_be_behind && self.hashes.bytes > LARGE && matches!(self.to, Sink::Here(_)) {
+            self.to = Behind::begin(self.file()?);
         }
         if let Sink::Behind(behind) = &self.to {
             self.hashes.add(piece);

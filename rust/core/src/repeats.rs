@@ -267,4 +267,29 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn blocks_may_be_empty_or_long_and_all_keys_one() {
+        let spool = Spool::new(&std::env::temp_dir(), vec![4]).expect("a temporary folder");
+        let long = 2 * CHUNK + 3;
+        for (block, keys) in [(1, 5), (4, long), (6, 0), (7, 1)] {
+            spool.write(block, &[vec![9; keys]]).expect("written");
+        }
+        for memory in [1 << 24, 1 << 12] {
+            let mut found = Vec::new();
+            let of_block = |block, keys: &[u64], places: &mut dyn Iterator<Item = usize>| {
+                Ok(places.map(|at| (keys[at], (block, at))).collect())
+            };
+            let mut repeats = Repeats::new(&spool, usize::MAX, memory);
+            let slice = |entries: &[(u64, (usize, usize))]| {
+                found.extend_from_slice(entries);
+                Ok(())
+            };
+            repeats.each_slice(0, of_block, slice).expect("read");
+            assert_eq!(found.len(), 5 + long + 1);
+            assert!(found.iter().all(|(key, _)| *key == 9));
+            assert_eq!(found[0].1, (1, 0));
+            assert_eq!(found[found.len() - 1].1, (7, 0));
+        }
+    }
 }

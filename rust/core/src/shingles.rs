@@ -142,10 +142,7 @@ impl Shingler {
     /// The sets of a row.
     pub fn sets(&mut self, parts: &Parts, shingling: Shingling) -> RowSets {
         let groups = self.grouping.of(parts, shingling.alike);
-        let mut sets = RowSets {
-            class: class(parts, groups.clone().map(Texts::salt)),
-            ..RowSets::default()
-        };
+        let mut sets = RowSets::default();
         for texts in groups {
             let salt = texts.salt();
             let raw = texts.raw(salt);
@@ -176,6 +173,7 @@ impl Shingler {
             sets.has_tokens |= group.text != 0;
             sets.groups.push(group);
         }
+        sets.class = class(parts, sets.groups.iter().map(|group| group.salt));
         sets
     }
 }

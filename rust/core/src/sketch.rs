@@ -132,4 +132,27 @@ mod tests {
         let (of_left, of_right) = Sketch::of(&left).missing(&Sketch::of(&right));
         assert!(of_left > 45 && of_right > 45, "{of_left} {of_right}");
     }
+
+    #[test]
+    fn of_long_texts_a_short_sketch_is_kept() {
+        let set = |from: u64, size: u64| -> Vec<u64> { (from..from + size).map(mix).collect() };
+        let mut told = Vec::new();
+        for (one, other) in [((0, 20_000), (4_000, 20_000)), ((0, 90_000), (10, 300))] {
+            let (one, other) = (set(one.0, one.1), set(other.0, other.1));
+            let (mut left, mut right) = (Vec::new(), Vec::new());
+            add(&one, &mut left);
+            add(&other, &mut right);
+            assert_eq!(left.len(), WORDS_KEPT);
+            let is_in = |list: &[u64], element: &u64| list.contains(element);
+            let lacks = |list: &[u64], of: &[u64]| {
+                let few = of.iter().step_by(of.len() / 300);
+                few.filter(|element| !is_in(list, element)).count() * (of.len() / 300)
+            };
+            let (of_left, of_right) = missing(&left, &right);
+            assert!(of_left <= lacks(&other, &one) + 300 && of_right <= lacks(&one, &other) + 300);
+            told.push((of_left, of_right));
+        }
+        assert!(told[0].0 > 1000, "{told:?}");
+        assert_eq!(told[1].1, 0); // all of the shorter one is in the longer one
+    }
 }

@@ -4,68 +4,39 @@
 //! A row's sketch stands where those of the rows before it in its block end, and its length follows from
 //! the size of its set, so that memory holds no more than four bytes a row of where they are.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
 
 use memmap2::Mmap;
 
-use crate::error::{Error, Result};
+use crate::block_file::{BlockFile, Place};
+use crate::error::Result;
 use crate::read::BLOCK;
 use crate::sketch;
 use crate::source;
 use crate::verify::Overlap;
 
-/// The file while the reading pass writes it; blocks of rows end in any order.
+/// Bytes of a word.
+const WORD: usize = size_of::<u64>();
+
+/// The file while the reading pass writes it.
 #[derive(Debug)]
-pub(crate) struct SketchFile {
-    file: File,
-    folder: PathBuf,
-    end: AtomicU64,
-    /// Where each block begins, in words.
-    blocks: Mutex<Vec<u64>>,
-}
+pub(crate) struct SketchFile(BlockFile);
 
 impl SketchFile {
     pub(crate) fn new(folder: &Path) -> Result<Self> {
-        let folder = folder.to_owned();
-        match tempfile::tempfile_in(&folder) {
-            Ok(file) => Ok(Self {
-                file,
-                folder,
-                end: AtomicU64::new(0),
-                blocks: Mutex::default(),
-            }),
-            Err(source) => Err(Error::Write {
-                path: folder,
-                source,
-            }),
-        }
+        BlockFile::new(folder).map(Self)
     }
 
     /// Write the sketches of a block, one after the other.
     pub(crate) fn write(&self, block: usize, sketches: &[u64]) -> Result<()> {
-        let start = self.end.fetch_add(sketches.len() as u64, Relaxed);
-        let mut bytes = vec![0; size_of_val(sketches)];
-        for (to, word) in bytes.as_chunks_mut().0.iter_mut().zip(sketches) {
-            *to = word.to_le_bytes();
-        }
-        self.file
-            .write_all_at(&bytes, start * size_of::<u64>() as u64)
-            .map_err(|source| self.failed(source))?;
-        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        let length = blocks.len().max(block + 1);
-        blocks.resize(length, 0);
-        blocks[block] = start;
-        Ok(())
+        let bytes: Vec<[u8; WORD]> = sketches.iter().map(|word| word.to_le_bytes()).collect();
+        self.0.write(block, bytes.as_flattened(), sketches.len())
     }
 
     /// Read what was written, of rows of these sizes.
     pub(crate) fn map<'s>(&self, sizes: &'s [u32]) -> Result<Sketches<'s>> {
-        let bytes = self.end.load(Relaxed) * size_of::<u64>() as u64;
-        let map = source::map(&self.file, bytes).map_err(|source| self.failed(source))?;
+        let map = source::map(&self.0.file, self.0.len());
+        let map = map.map_err(|source| self.0.failed(source))?;
         let mut places = Vec::with_capacity(sizes.len());
         for block in sizes.chunks(BLOCK) {
             let mut place = 0;
@@ -74,20 +45,12 @@ impl SketchFile {
                 place += sketch::words(size as usize) as u32;
             }
         }
-        let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Sketches {
             map,
-            blocks: blocks.clone(),
+            blocks: self.0.places().clone(),
             places,
             sizes,
         })
-    }
-
-    fn failed(&self, source: std::io::Error) -> Error {
-        Error::Write {
-            path: self.folder.clone(),
-            source,
-        }
     }
 }
 
@@ -95,7 +58,7 @@ impl SketchFile {
 #[derive(Debug)]
 pub(crate) struct Sketches<'s> {
     map: Option<Mmap>,
-    blocks: Vec<u64>,
+    blocks: Vec<Place>,
     /// Where each row's begins in those of its block, in words.
     places: Vec<u32>,
     /// Shingles of each row.
@@ -103,10 +66,11 @@ pub(crate) struct Sketches<'s> {
 }
 
 impl Sketches<'_> {
-    fn of(&self, row: u32) -> &[[u8; size_of::<u64>()]] {
+    fn of(&self, row: u32) -> &[[u8; WORD]] {
         let row = row as usize;
         let words = self.map.as_deref().unwrap_or_default().as_chunks().0;
-        let start = self.blocks[row / BLOCK] as usize + self.places[row] as usize;
+        let (block, _) = self.blocks[row / BLOCK];
+        let start = block as usize / WORD + self.places[row] as usize;
         &words[start..start + sketch::words(self.sizes[row] as usize)]
     }
 

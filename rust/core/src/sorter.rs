@@ -176,4 +176,17 @@ mod tests {
             prop_assert_eq!(sorter.distinct().len(), distinct);
         }
     }
+
+    #[test]
+    fn a_set_takes_no_more_memory_than_it_needs() {
+        for size in [100, 3 * Sorter::KEPT] {
+            let list = vec![7; size];
+            let mut sorter = Sorter {
+                list,
+                ..Sorter::default()
+            };
+            let set = sorter.set();
+            assert_eq!((&*set, set.capacity()), (&[7][..], 1), "of {size}");
+        }
+    }
 }

@@ -1,18 +1,13 @@
 //! Columns of numbers that the reading pass writes, in an unnamed file: of every group those named here,
 //! of every row those of [`crate::exact`].
 //!
-//! A group is the text of one role of one row. Blocks of rows are read in parallel and end in any
-//! order, so each block's columns stand together, wherever the file ended. Memory holds one number
-//! a block.
+//! A group is the text of one role of one row. The columns of a block of rows stand together.
 
-use std::fs::File;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::block_file::BlockFile;
+use crate::error::Result;
 
 /// The row of a group, and [`KEY_GROUP`].
 pub(crate) const ROW: usize = 0;
@@ -43,7 +38,7 @@ pub(crate) fn widths(rows: usize, bands: usize, with_families: bool) -> Vec<usiz
     widths
 }
 
-/// Bytes of a key with which at most one row in a thousand meets another by chance.
+/// Bytes of a key with which, in a band, at most one row in a thousand meets another by chance.
 fn key_width(rows: usize) -> usize {
     let is_enough = |&width: &usize| rows as u64 <= (1 << (8 * width)) / 1000;
     (4..8).find(is_enough).unwrap_or(8)
@@ -51,29 +46,15 @@ fn key_width(rows: usize) -> usize {
 
 #[derive(Debug)]
 pub(crate) struct Spool {
-    file: File,
-    folder: PathBuf,
+    file: BlockFile,
     widths: Vec<usize>,
-    end: AtomicU64,
-    /// Where each block begins, and how many entries its columns have.
-    blocks: Mutex<Vec<(u64, usize)>>,
 }
 
 impl Spool {
     /// Columns of numbers of at most so many bytes, of which a wider one loses the highest.
     pub(crate) fn new(folder: &Path, widths: Vec<usize>) -> Result<Self> {
-        let file = tempfile::tempfile_in(folder);
-        let file = file.map_err(|source| Error::Write {
-            path: folder.to_owned(),
-            source,
-        })?;
-        Ok(Self {
-            file,
-            folder: folder.to_owned(),
-            widths,
-            end: AtomicU64::new(0),
-            blocks: Mutex::default(),
-        })
+        let file = BlockFile::new(folder)?;
+        Ok(Self { file, widths })
     }
 
     /// Numbers a group.
@@ -91,59 +72,31 @@ impl Spool {
         debug_assert_eq!(columns.len(), self.columns());
         let entries = columns[0].len();
         let length = entries * self.widths.iter().sum::<usize>();
-        let mut bytes = vec![0; length + size_of::<u64>()]; // numbers are written whole
+        // A number is written whole, and what is too much of it is written over by the next one.
+        let mut bytes = vec![0; length + size_of::<u64>()];
         let mut start = 0;
         for (values, &width) in columns.iter().zip(&self.widths) {
-            let to = &mut bytes[start..];
-            match width {
-                0 => {}
-                4 => {
-                    for (to, &value) in to.as_chunks_mut().0.iter_mut().zip(values) {
-                        *to = (value as u32).to_le_bytes();
-                    }
-                }
-                8 => {
-                    for (to, value) in to.as_chunks_mut().0.iter_mut().zip(values) {
-                        *to = value.to_le_bytes();
-                    }
-                }
-                _ => {
-                    for (at, value) in values.iter().enumerate() {
-                        to[at * width..][..size_of::<u64>()].copy_from_slice(&value.to_le_bytes());
-                    }
-                }
+            for value in values.iter().filter(|_| width > 0) {
+                bytes[start..start + size_of::<u64>()].copy_from_slice(&value.to_le_bytes());
+                start += width;
             }
-            start += entries * width;
         }
-        let start = self.end.fetch_add(length as u64, Relaxed);
-        self.file
-            .write_all_at(&bytes[..length], start)
-            .map_err(|source| self.failed(source))?;
-        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        if blocks.len() <= block {
-            blocks.resize(block + 1, (0, 0));
-        }
-        blocks[block] = (start, entries);
-        Ok(())
+        self.file.write(block, &bytes[..length], entries)
     }
 
     /// How many blocks there are.
     pub(crate) fn blocks(&self) -> usize {
-        self.blocks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
+        self.file.places().len()
     }
 
     /// How many entries each column has.
     pub(crate) fn entries(&self) -> usize {
-        let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        blocks.iter().map(|(_, entries)| entries).sum()
+        self.file.places().iter().map(|(_, entries)| entries).sum()
     }
 
     /// The blocks, in runs of at least one that together have about so many entries.
     pub(crate) fn blocks_by(&self, entries: usize) -> Vec<Range<usize>> {
-        let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let blocks = self.file.places();
         let mut runs = Vec::new();
         let (mut start, mut sum) = (0, 0);
         for (at, (_, of_block)) in blocks.iter().enumerate() {
@@ -165,44 +118,25 @@ impl Spool {
 
     /// Add one column of one block to a list.
     pub(crate) fn read_to(&self, block: usize, column: usize, values: &mut Vec<u64>) -> Result<()> {
-        let (start, entries) = self.blocks.lock().unwrap_or_else(PoisonError::into_inner)[block];
+        let (start, entries) = self.file.places()[block];
         let width = self.widths[column];
         if width == 0 {
             values.resize(values.len() + entries, 0);
             return Ok(());
         }
-        let length = entries * width;
-        let mut bytes = vec![0; length + size_of::<u64>()]; // numbers are read whole
         let before: usize = self.widths[..column].iter().sum();
-        self.file
-            .read_exact_at(&mut bytes[..length], start + (entries * before) as u64)
-            .map_err(|source| self.failed(source))?;
-        let from = &bytes[..length];
-        match width {
-            4 => {
-                let whole = from.as_chunks().0.iter();
-                values.extend(whole.map(|&bytes| u64::from(u32::from_le_bytes(bytes))));
-            }
-            8 => values.extend(from.as_chunks().0.iter().copied().map(u64::from_le_bytes)),
-            _ => {
-                let mask = u64::MAX >> (u64::BITS as usize - 8 * width);
-                let value = |at: usize| {
-                    let bytes = bytes[at * width..]
-                        .first_chunk()
-                        .expect("there is room behind it");
-                    u64::from_le_bytes(*bytes) & mask
-                };
-                values.extend((0..entries).map(value));
-            }
-        }
+        let length = entries * width;
+        // A number is read whole, with some of the next one.
+        let mut bytes = vec![0; length + size_of::<u64>()];
+        let start = start + (entries * before) as u64;
+        self.file.read(&mut bytes[..length], start)?;
+        let mask = u64::MAX >> (u64::BITS as usize - 8 * width);
+        let value = |at: usize| {
+            let whole = bytes[at..].first_chunk().expect("there is room behind it");
+            u64::from_le_bytes(*whole) & mask
+        };
+        values.extend((0..length).step_by(width).map(value));
         Ok(())
-    }
-
-    fn failed(&self, source: std::io::Error) -> Error {
-        Error::Write {
-            path: self.folder.clone(),
-            source,
-        }
     }
 }
 
