@@ -413,8 +413,8 @@ class Dataset:
             original: As they were read, not as they are now.
             shard_bytes: Most bytes of a file, before it is packed; None is one file.
             zstd: Pack each file with Zstandard, and add `.zst` to its name.
-            threads: With more than one (0 is one a core), large files are written while the next rows
-                are gathered.
+            threads: With more than one (0 is one a core), large files are written while the next
+                rows are gathered.
             progress: Is told how far the work is.
 
         Raises:
