@@ -44,11 +44,20 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("import curatekit", {"numpy", "rich", "click", "msgspec"}),
         ("from curatekit.cli import main; main(['dedup', '--help'])", {"numpy", "rich.console"}),
+        ("from curatekit.cli import main; main(['dedup', 'a.jsonl', '-o', 'out'])", {"numpy"}),
+        (
+            "from curatekit.cli import main; main(['dedup', 'a.jsonl', '-o', 'out', '--quiet'])",
+            {"numpy", "rich.console"},
+        ),
     ],
 )
-def test_what_is_slow_to_import_is_imported_late(code: str, absent: set[str]) -> None:
+def test_what_is_slow_to_import_is_imported_late(
+    tmp_path: Path, code: str, absent: set[str]
+) -> None:
+    write_rows(tmp_path / "a.jsonl", [{"text": "a b c"}, {"text": "a b c"}, b"{"])
     report = f"{code}; import sys; print('loaded:', *sys.modules)"
-    output = subprocess.run([sys.executable, "-c", report], capture_output=True, check=True).stdout
+    command = [sys.executable, "-c", report]
+    output = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout
     loaded = set(output.decode().rpartition("loaded:")[2].split())
     assert "curatekit" in loaded
     assert loaded & absent == set()
@@ -298,7 +307,8 @@ def deduplicate(*args, progress, **options):
         if stage == sys.argv[1]:
             print("asked", flush=True)
             os.kill(os.getpid(), signal.Signals[sys.argv[2]])
-        progress(stage, done, total)
+        if progress is not None:
+            progress(stage, done, total)
     return real(*args, progress=stop, **options)
 
 real, run.deduplicate = run.deduplicate, deduplicate

@@ -27,7 +27,8 @@ DRAWING = """
     frames ← crew ← stages ← barriers ← curate ← cli
     dedup, gauge ← barriers
     dedup ← curate
-    output ← manifest ← ledger, publish, fates, recipe_report, brakes
+    output, _native ← manifest ← columns, publish, dedup
+    columns ← ledger, fates, recipe_report, brakes
     output, evidence, _native ← ledger ← folder
     report ← publish ← dedup
     evidence ← dedup

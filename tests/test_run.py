@@ -7,14 +7,18 @@ import resource
 import signal
 import subprocess
 import sys
+from io import BytesIO
 from itertools import groupby, product
 from operator import itemgetter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from conftest import COMMAND, chat, read_rows, write_rows
+from curatekit import _native
 from curatekit.errors import CurateError, DataError
+from curatekit.publish import npy_head
 from curatekit.run import deduplicate
 from curatekit.settings import Io, Method, Settings
 from running import contents
@@ -239,14 +243,34 @@ def test_an_output_that_cannot_grow_is_an_error_that_leaves_nothing(here: Path) 
     assert names(here) == {"rows.jsonl"}
 
 
-def test_a_row_that_was_not_written_is_noticed(rows: Path) -> None:
+def test_a_row_that_was_not_written_is_noticed(rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = _native.rows_where
+
+    def lose_the_first(codes: bytes, code: int, start: int) -> bytes:
+        return find(codes, code, start)[8:]
+
+    monkeypatch.setattr(_native, "rows_where", lose_the_first)
+    with pytest.raises(OSError, match="6 rows were read, but 3 written"):
+        deduplicate(rows.name, Path("out"))
+    assert names(Path()) == {"rows.jsonl"}
+
+
+@pytest.mark.parametrize("shape", [(0,), (9,), (12_345_678_901,), (7, 2), (0, 2)])
+@pytest.mark.parametrize("dtype", ["|u1", "<u2", "<u8", "<f4", "|b1"])
+def test_columns_begin_as_numpy_has_it(dtype: str, shape: tuple[int, ...]) -> None:
+    head = {"descr": dtype, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file := BytesIO(), head)
+    assert npy_head(dtype, shape) == file.getvalue()
+
+
+def test_a_line_that_somebody_adds_is_noticed(rows: Path) -> None:
     def add_a_line(stage: str, done: int, total: int) -> None:
         removed = Path("out.partial/out/kept.jsonl")
         if stage == "write" and done == total and not removed.read_bytes().endswith(b"{}\n"):
             with removed.open("ab") as file:
                 file.write(b"{}\n")
 
-    with pytest.raises(OSError, match="6 rows were read, but 7 written"):
+    with pytest.raises(OSError, match=r"bytes were written, but .* are there.*kept\.jsonl"):
         deduplicate(rows.name, Path("out"), progress=add_a_line)
     assert names(Path()) == {"rows.jsonl"}
 

@@ -23,12 +23,12 @@ __all__ = [
     "Decided",
     "Files",
     "__version__",
-    "count_lines",
     "decide",
     "end_with_parent",
     "give_back_memory",
     "guard_maps",
     "parts",
+    "rows_where",
     "unpack",
 ]
 
@@ -250,6 +250,14 @@ class Decided:
         """Shingles that a near-duplicate and its witness share in their least similar role."""
     def united(self) -> NDArray[np.uint32]:
         """Shingles of a near-duplicate and its witness united in that role; else 0; `(rows,)`."""
+    def codes(self) -> bytes:
+        """What `state` gives, one byte for each row; without NumPy."""
+    def piece(self, column: str, start: int, stop: int) -> bytes:
+        """Part of a column as it stands in memory: uint64 `witness`, uint32 `shared`, `united`.
+
+        Raises:
+            IndexError: There is no such column, or no such row.
+        """
     def dataset(self) -> Dataset:
         """Give the rows that were decided; the maps are shared."""
     def write_decisions(
@@ -324,27 +332,28 @@ class Dataset:
         """
     def inputs(self) -> list[InputFile]:
         """What each input is, in order."""
-    def lines(self, rows: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    def lines(self, start: int, stop: int) -> bytes:
         """Tell on which line of its file each row begins, from 1.
 
         Raises:
             IndexError: There is no such row.
         """
-    def gaps(self) -> tuple[list[bytes], NDArray[np.uint64], NDArray[np.uint64], bytes]:
+    def gaps(self) -> tuple[list[bytes], bytes, bytes]:
         """Tell what stands between rows, so that rows and gaps together are the inputs.
 
         Before the first row of an input, between two, and after its last there is a gap, which may
         be empty. They count from the input's first row plus its place among the inputs.
 
         Returns:
-            For each input what usually stands between two of its rows; the numbers of other gaps,
-            where each of these ends in the bytes that follow, and these. The usual first gap is
-            empty, and so is the last, but a line feed after the last of some lines.
+            For each input what usually stands between two of its rows; for each other gap its
+            number, and where it ends in the bytes that follow, as two uint64; and these bytes. The
+            usual first gap is empty, and so is the last, but a line feed after the last of some
+            lines.
         """
-    def rewritten(self) -> NDArray[np.uint64]:
-        """The rows of inputs that are no longer what they were, ascending."""
-    def bytes_of(self, present: NDArray[np.bool_]) -> int:
-        """Bytes of some rows as they stand in the inputs: those that are `present`, `(rows,)`."""
+    def rewritten(self) -> bytes:
+        """The rows of inputs that are no longer what they were, ascending; each a uint64."""
+    def bytes_of(self, present: NDArray[np.bool_] | None) -> int:
+        """Bytes of rows as they stand in the inputs: of those that are `present`, or of all."""
     def labels(self, field: str, rows: NDArray[np.uint64]) -> list[str | None]:
         """For each row the value of a top-level field: a string, or the JSON of anything else.
 
@@ -394,7 +403,7 @@ class Dataset:
         """
     def copy(
         self,
-        rows: NDArray[np.uint64],
+        rows: memoryview | NDArray[np.uint64],
         folder: str | PathLike[str],
         stem: str,
         *,
@@ -407,7 +416,7 @@ class Dataset:
         """Write rows to new files, in the order given, as they are now or as they were read.
 
         Args:
-            rows: Which.
+            rows: Which; uint64.
             folder: Where to write `STEM.jsonl`; of several, `STEM-00001.jsonl` is the first.
             stem: How the files are called.
             original: As they were read, not as they are now.
@@ -625,11 +634,13 @@ def parts(row: bytes, format: Format, *, field: str | None = None) -> list[tuple
         ValueError: The row is not a JSON object of that format.
     """
 
-def count_lines(path: str | PathLike[str], threads: int) -> int:
-    """Count the lines of a file, by the line feeds that end them; 0 threads are one a core.
+def rows_where(codes: bytes, code: int, start: int) -> bytes:
+    """List the rows from `start` on that have a code, ascending; each a uint64.
 
-    Raises:
-        OSError: It cannot be read.
+    Args:
+        codes: One byte for each row.
+        code: Which.
+        start: The first row that is looked at.
     """
 
 def unpack(frames: bytes) -> bytes:

@@ -17,6 +17,7 @@ from xxhash import xxh3_128
 
 from curatekit import _native
 from curatekit.built_in import DEDUP, STEPS, ExactDedup, NearDedup, SortBy
+from curatekit.columns import each, rows_where
 from curatekit.crew import Crew
 from curatekit.dedup import decide_among
 from curatekit.errors import CurateError
@@ -25,7 +26,6 @@ from curatekit.fates import LIVE, Event, Fates, Witnesses
 from curatekit.frames import Choose, Chosen, Column
 from curatekit.gauge import Gauge
 from curatekit.journal import Decided, Journal
-from curatekit.manifest import each, rows_where
 from curatekit.output import sync, unfinished
 from curatekit.recipe import Recipe
 from curatekit.records import COUNTS

@@ -17,7 +17,6 @@ from msgspec import Struct
 
 from curatekit.errors import CurateError
 from curatekit.evidence import NEAR, Case, Decision
-from curatekit.folder import RunFolder, as_text, spread
 from curatekit.report import Report
 from curatekit.settings import Settings
 
@@ -87,8 +86,7 @@ def check(settings: Settings, summary: Summary, report: Report, folder: Path) ->
         BrakeError: Near-deduplication removed more than it may unasked.
     """
     if found := list(_found(settings, summary)):
-        run_folder = RunFolder(folder)
-        sample = [run_folder.case(one) for one in _sample(run_folder, found[0], settings.label)]
+        sample = _sample(folder, found[0], settings.label)
         remedy = _remedy(found[0], settings, summary)
         hint = f"if that is right, `--max-drop 1` goes on; if not, {remedy}"
         raise BrakeError(_message(found, settings), hint, found, sample, report)
@@ -109,7 +107,7 @@ def check_step(
     Raises:
         BrakeError: It is more than the recipe allows, or every row with a label.
     """
-    from curatekit.manifest import rows_where  # noqa: PLC0415 (NumPy is slow to import)
+    from curatekit.columns import rows_where  # noqa: PLC0415 (NumPy is slow to import)
 
     dropped = int(removed.sum())
     entered = int(kept.sum()) + dropped
@@ -169,21 +167,28 @@ def _found(settings: Settings, summary: Summary) -> Iterator[Brake]:
             yield Brake("label", label["label"], removed, removed)
 
 
-def _sample(folder: RunFolder, brake: Brake, label: str | None) -> Iterator[Decision]:
+def _sample(path: Path, brake: Brake, label: str | None) -> list[Case]:
     """Choose rows that a brake is about, the same distance apart; the first ones of a label."""
+    from curatekit.folder import RunFolder, as_text, spread  # noqa: PLC0415 (brings NumPy)
+
+    folder = RunFolder(path)
+    chosen: Iterator[Decision]
     if brake.of == "label" and label is not None:
         of_label = (
             decision
             for decision, fields in folder.removed()
             if decision.kind == NEAR and as_text(fields.get(label)) == brake.name
         )
-        return islice(of_label, _SHOWN)
-    concerned = (
-        decision
-        for decision in folder.decisions()
-        if decision.kind == NEAR and (brake.of == "run" or decision.file == brake.name)
-    )
-    return spread(concerned, {NEAR: brake.removed}, {NEAR: min(_SHOWN, brake.removed)})
+        chosen = islice(of_label, _SHOWN)
+    else:
+        concerned = (
+            decision
+            for decision in folder.decisions()
+            if decision.kind == NEAR and (brake.of == "run" or decision.file == brake.name)
+        )
+        shown = min(_SHOWN, brake.removed)
+        chosen = spread(concerned, {NEAR: brake.removed}, {NEAR: shown})
+    return [folder.case(decision) for decision in chosen]
 
 
 def _message(brakes: Sequence[Brake], settings: Settings) -> str:

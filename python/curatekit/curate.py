@@ -19,12 +19,13 @@ from curatekit import _native
 from curatekit.barriers import Barriers
 from curatekit.brakes import BrakeError, check_step
 from curatekit.built_in import DEDUP, SortBy
+from curatekit.columns import each
 from curatekit.errors import CurateError, DataError
 from curatekit.fates import LIVE, Event, Fates
 from curatekit.gauge import Gauge, cores
 from curatekit.inputs import expand
 from curatekit.journal import Checked, Journal, Plan, Spool
-from curatekit.manifest import REMOVED, UNDECIDED, each
+from curatekit.manifest import REMOVED, UNDECIDED
 from curatekit.output import (
     DECISIONS,
     FIGURES,

@@ -6,7 +6,7 @@ merges these files into `decisions.jsonl`. Memory holds some twenty bytes a row,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Self
@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from msgspec import UNSET, Struct, UnsetType, field
 
+from curatekit.columns import Arrays, count_each, rows_where
 from curatekit.evidence import Place
 from curatekit.manifest import (
     ABSENT,
@@ -22,9 +23,6 @@ from curatekit.manifest import (
     QUARANTINED,
     REMOVED,
     UNDECIDED,
-    Columns,
-    count_each,
-    rows_where,
 )
 from curatekit.output import named
 from curatekit.steps import READ
@@ -108,14 +106,6 @@ class Witnesses(NamedTuple):
         """Let every row stand for itself."""
         nothing = np.zeros(rows, np.uint32)
         return cls(np.arange(rows, dtype=np.uint32), nothing, nothing.copy())
-
-    def as_asked(self) -> dict[str, Callable[[], NDArray[np.uint32]]]:
-        """Give the columns by name, as `Columns` calls for them."""
-        return {
-            "witness": lambda: self.witness,
-            "shared": lambda: self.shared,
-            "united": lambda: self.united,
-        }
 
     def and_(self, rows: int) -> Witnesses:
         """Let some more rows stand for themselves."""
@@ -220,7 +210,7 @@ class Fates:
 
     def columns_with(
         self, said: Mapping[str, NDArray[Any]], order: NDArray[np.uint64] | None
-    ) -> Columns:
+    ) -> Arrays:
         """Give all of it as what is published; `said` are the columns of steps, by their paths.
 
         Reasons are numbered anew, in their order, and without those that no row has.
@@ -234,13 +224,13 @@ class Fates:
             piece = self.reason[at : at + _PIECE]
             piece[:] = places[piece]
         self._reasons = {reason: code for code, reason in enumerate(reasons)}
-        return Columns(
+        return Arrays(
             steps=self._names,
             reasons=reasons,
             state=self.state,
             step=self.step,
             reason=self.reason,
-            witnesses=self._witnesses.as_asked() if self._witnesses else {},
+            witnesses=self._witnesses._asdict() if self._witnesses else {},
             said=said,
             order=order,
         )

@@ -22,6 +22,7 @@ import msgspec
 import numpy as np
 
 from curatekit import _native
+from curatekit.columns import count_each
 from curatekit.errors import CurateError, DataError
 from curatekit.evidence import Decision
 from curatekit.manifest import (
@@ -36,7 +37,6 @@ from curatekit.manifest import (
     Input,
     Manifest,
     Rows,
-    count_each,
 )
 from curatekit.output import DECISIONS, LEDGER, ORDER, REPORT
 

@@ -1,20 +1,19 @@
-"""What a folder holds: the manifest, which names every file with its hashes, and the columns.
+"""What a folder holds: the manifest, which names every file with its hashes, and columns.
 
 The manifest also says what the numbers in the columns mean.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-import numpy as np
 from msgspec import Struct
 
-from curatekit.output import LEDGER
+from curatekit.output import LEDGER, ORDER
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from curatekit._native import Dataset
 
 SCHEMA = "curatekit-ledger/1"
 MANIFEST = f"{LEDGER}/manifest.json"
@@ -23,10 +22,9 @@ BLOCK = 16 * 2**20
 STATES = ("kept", "removed", "quarantined", "undecided", "absent")
 """What the numbers in `state.npy` mean; the last is a row that the run did not look at."""
 KEPT, REMOVED, QUARANTINED, UNDECIDED, ABSENT = range(5)
-_PIECE = 1 << 16
-"""Values that are counted at a time."""
 ORIGINALS, REWRITTEN = "originals", "rewritten"
 """Kept rows as they were before, and rows that are not kept as they were at last."""
+ORDER_COLUMN = ORDER.removeprefix(f"{LEDGER}/").removesuffix(".npy")
 PACKED = ".zst"
 
 
@@ -95,52 +93,40 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """Every file but this one and `run.json`, by its path in the folder."""
 
 
-class Columns(Struct, kw_only=True):
-    """What became of rows: one value for each, of those that were read and those that were made.
+class Column(NamedTuple):
+    """A column of the ledger, in pieces: numbers of one kind, as they stand in memory."""
 
-    Attributes:
-        state: As in `STATES`; uint8.
-        step: The step that ended its way, by its place in `steps`; uint16.
-        reason: Why, by its place in `reasons`, of which the first is none; uint16.
-        witnesses: What is known of duplicates, each called for when it is written: `witness`, the
-            row that stands for another, itself where none does; `shared` and `united`, shingles
-            that a row and its witness share, and that either has. Empty without a deduplication.
-        said: What steps said of rows, by `scores/NAME` or `flags/NAME`.
-        order: Row of each line that is written, where that is not the order of the kept rows.
-    """
+    name: str
+    """Its path below `ledger/`, without an ending."""
+    dtype: str
+    """As NumPy writes it: `<u2`."""
+    shape: tuple[int, ...]
+    pieces: Iterable[bytes | memoryview]
+    """Of bytes; what stands in memory at a time is one of them."""
+
+
+class Columns(Protocol):
+    """What became of rows: one value for each, of those that were read and those that were made."""
 
     steps: Sequence[str]
+    """What the numbers in `step` mean."""
     reasons: Sequence[str]
-    state: NDArray[np.uint8]
-    step: NDArray[np.uint16]
-    reason: NDArray[np.uint16]
-    witnesses: Mapping[str, Callable[[], NDArray[Any]]] = {}
-    said: Mapping[str, NDArray[Any]] = {}
-    order: NDArray[np.uint64] | None = None
-
-    def rows(self, state: int) -> NDArray[np.uint64]:
-        """List the rows in a state, ascending."""
-        return rows_where(self.state == state)
+    """What the numbers in `reason` mean; the first is none."""
 
     def counts(self) -> list[int]:
-        """Count the rows in each state."""
-        return count_each(self.state, len(STATES))
+        """Count the rows in each state, as in `STATES`."""
 
+    def lines(self) -> int | None:
+        """Count the lines of kept rows, where they are not the kept rows in their order."""
 
-def rows_where(mask: NDArray[np.bool_]) -> NDArray[np.uint64]:
-    """List the rows of which something holds, ascending."""
-    return np.flatnonzero(mask).view(np.uint64)
+    def rows(self, state: int, start: int = 0) -> memoryview:
+        """List the rows in a state from a row on, as they are written; uint64."""
 
+    def rows_among(self, rows: bytes, states: Sequence[int]) -> memoryview:
+        """List those of some rows, uint64, that are in one of these states."""
 
-def each(rows: NDArray[Any]) -> Iterator[int]:
-    """List numbers as Python has them, which take five times as much memory, a few at a time."""
-    for at in range(0, len(rows), _PIECE):
-        yield from rows[at : at + _PIECE].tolist()
+    def bytes_in(self, dataset: Dataset) -> int:
+        """Give the bytes of the rows that the run looked at, as they stand in the inputs."""
 
-
-def count_each(values: NDArray[Any], kinds: int) -> list[int]:
-    """Count how often each small number occurs; NumPy would first make all of them large ones."""
-    pieces = (values[at : at + _PIECE] for at in range(0, len(values), _PIECE))
-    counts = (np.bincount(piece, minlength=kinds) for piece in pieces)
-    total: list[int] = sum(counts, np.zeros(kinds, np.intp)).tolist()
-    return total
+    def columns(self) -> Iterator[Column]:
+        """Give all that is written of them."""

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-import re
-from collections.abc import Iterable, Iterator
+from array import array
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
-import numpy as np
 from xxhash import xxh3_128
 
 from curatekit import _native
@@ -25,6 +22,7 @@ from curatekit.manifest import (
     REMOVED,
     REWRITTEN,
     STATES,
+    Column,
     Columns,
     File,
     Input,
@@ -32,18 +30,16 @@ from curatekit.manifest import (
     Rows,
     Written,
 )
-from curatekit.output import DECISIONS, LEDGER, ORDER, Packing, check_space, named
+from curatekit.output import DECISIONS, LEDGER, Packing, check_space, named
 from curatekit.report import to_json
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from numpy.typing import NDArray
-
     from curatekit._native import Progress, WrittenFile
 
 _PIECE = 1 << 16
-"""Values of a column that are put together at a time."""
+"""Rows whose lines are told at a time."""
 
 
 class Publisher:
@@ -88,51 +84,45 @@ class Publisher:
         columns, packing = self._columns, self._packing
         if packing.removed == "copy" and packing.compress == "none":
             # Every row is written once as it was read; a packed one may be shorter.
-            check_space(self._folder, self._dataset.bytes_of(columns.state != ABSENT))
+            check_space(self._folder, columns.bytes_in(self._dataset))
         # One list of rows at a time: of many rows each is large.
-        kept = columns.rows(KEPT) if columns.order is None else columns.order
-        self._copy("kept", kept, progress)
-        del kept
-        removed = columns.rows(REMOVED)
-        if packing.removed == "refer":
-            removed = removed[removed >= self._read]
-        self._copy("removed", removed, None, original=True)
-        del removed
+        self._copy("kept", columns.rows(KEPT), progress)
+        start = self._read if packing.removed == "refer" else 0
+        self._copy("removed", columns.rows(REMOVED, start), None, original=True)
         self._copy("quarantine", columns.rows(QUARANTINED), None, original=True)
-        self._copy_changed(ORIGINALS, (KEPT,), original=True)
-        self._copy_changed(REWRITTEN, (REMOVED, QUARANTINED), original=False)
+        if rewritten := self._dataset.rewritten():
+            self._copy_changed(ORIGINALS, rewritten, (KEPT,), original=True)
+            self._copy_changed(REWRITTEN, rewritten, (REMOVED, QUARANTINED), original=False)
 
     def write_ledger(self) -> None:
         """Write what is known of every row."""
-        columns = self._columns
-        for name in ("state", "step", "reason"):
-            self._column(name, getattr(columns, name))
-        for name, column in columns.witnesses.items():
-            self._column(name, column(), "<u8" if name == "witness" else "<u4")
-        for name, said in sorted(columns.said.items()):
-            self._column(name, said)
-        if columns.order is not None:
-            self._column(ORDER.removeprefix(f"{LEDGER}/").removesuffix(".npy"), columns.order)
+        for column in self._columns.columns():
+            self._column(column)
         self._lines()
 
     def check_counts(self) -> None:
-        """Count the rows that were written, by other means than they were written by.
+        """Compare the line feeds that went to the files with the rows that there are.
 
         Raises:
-            OSError: A row is missing, or there is one too many.
+            OSError: A row is missing, or there is one too many, or a file has another length.
         """
-        counts = self._columns.counts()
-        copies = 0 if self._columns.order is None else len(self._columns.order) - counts[KEPT]
+        counts, lines = self._columns.counts(), self._columns.lines()
+        copies = 0 if lines is None else lines - counts[KEPT]
         total = sum(counts) - counts[ABSENT] + copies
         expected = [counts[KEPT] + copies, counts[REMOVED], counts[QUARANTINED]]
         stems = ("kept", "removed", "quarantine")
-        found = [count_rows(self._folder, stem, self._threads) for stem in stems]
+        found = [sum(file.rows for file in self._of_rows[stem]) for stem in stems]
         if self._packing.removed == "refer":
             with (self._folder / DECISIONS).open("rb") as file:
                 found[1] = sum(b',"state":"removed",' in line for line in file)
         if found != expected or sum(found) != total:
             words = f"{total:,} rows were read, but {sum(found):,} written"
             raise OSError(errno.EIO, words, str(self._folder))
+        for name, file in self._files.items():
+            path = self._folder / name
+            if (there := path.stat().st_size) != file.bytes:
+                words = f"{file.bytes:,} bytes were written, but {there:,} are there"
+                raise OSError(errno.EIO, words, str(path))
 
     def note(self, written: WrittenFile) -> None:
         """Take account of a file that the core wrote."""
@@ -146,17 +136,17 @@ class Publisher:
 
     def write_manifest(self) -> Manifest:
         """Write what there is, last of all."""
-        gaps, numbers, ends, between = self._dataset.gaps()
-        self._column("gaps", np.stack([numbers, ends], axis=1))
+        gaps, others, between = self._dataset.gaps()
+        self._column(Column("gaps", "<u8", (len(others) // 16, 2), [others]))
         self.document(f"{LEDGER}/gaps.bin", between)
-        columns = self._columns
+        columns, counts = self._columns, self._columns.counts()
         inputs = zip(self._dataset.inputs(), gaps, strict=True)
         manifest = Manifest(
             curatekit=_native.__version__,
             unicode=_native.UNICODE_VERSION,
             rows=self._read,
-            generated=len(columns.state) - self._read,
-            counts=dict(zip(STATES, columns.counts(), strict=True)),
+            generated=sum(counts) - self._read,
+            counts=dict(zip(STATES, counts, strict=True)),
             steps=tuple(columns.steps),
             reasons=tuple(columns.reasons),
             removed=self._packing.removed,
@@ -172,7 +162,7 @@ class Publisher:
     def _copy(
         self,
         stem: str,
-        rows: NDArray[np.uint64],
+        rows: memoryview,
         progress: Progress | None,
         *,
         original: bool = False,
@@ -193,51 +183,50 @@ class Publisher:
         for file in files:
             path = f"{prefix}{file['name']}"
             self._files[path] = File(bytes=file["bytes"], blocks=tuple(file["blocks"]))
-            self._column(f"index/{file['name']}", np.array(file["index"], np.uint64))
+            index = memoryview(array("Q", file["index"]))
+            self._column(Column(f"index/{file['name']}", "<u8", (len(index),), [index.cast("B")]))
             if not folder:
                 told = Written(rows=file["rows"], bytes=file["bytes"], xxh3_128=file["xxh3_128"])
                 self.written[path] = told
         named_rows = (Rows(name=f"{prefix}{file['name']}", rows=file["rows"]) for file in files)
         self._of_rows[stem] = tuple(named_rows)
 
-    def _copy_changed(self, stem: str, states: tuple[int, ...], *, original: bool) -> None:
-        rows = self._dataset.rewritten()
-        state = self._columns.state[rows]
-        rows = rows[np.logical_or.reduce([state == one for one in states])]
-        del state
-        if len(rows):
+    def _copy_changed(
+        self, stem: str, rewritten: bytes, states: tuple[int, ...], *, original: bool
+    ) -> None:
+        rows = self._columns.rows_among(rewritten, states)
+        if rows:
             self._copy(stem, rows, None, original=original, folder=LEDGER)
-            self._column(stem, rows)
+            self._column(Column(stem, "<u8", (len(rows),), [rows.cast("B")]))
 
     def _lines(self) -> None:
         """Write on which line of its file each row begins."""
         starts = range(0, self._read, _PIECE)
-        rows = (np.arange(at, min(self._read, at + _PIECE), dtype=np.uint64) for at in starts)
-        pieces = (self._dataset.lines(some) for some in rows)
-        self._write("line", pieces, np.dtype("<u8"), (self._read,))
+        lines = (self._dataset.lines(at, min(self._read, at + _PIECE)) for at in starts)
+        self._column(Column("line", "<u8", (self._read,), lines))
 
-    def _column(self, name: str, column: NDArray[Any], dtype: str | None = None) -> None:
-        kind = np.dtype(dtype or column.dtype)
-        starts = range(0, len(column), _PIECE)
-        pieces = (column[at : at + _PIECE].astype(kind, copy=False) for at in starts)
-        self._write(name, pieces, kind, column.shape)
-
-    def _write(
-        self,
-        name: str,
-        pieces: Iterable[NDArray[Any]],
-        dtype: np.dtype[Any],
-        shape: tuple[int, ...],
-    ) -> None:
-        """Write a column in pieces, so that memory never holds it twice."""
-        path = self._folder / LEDGER / f"{name}.npy"
+    def _column(self, column: Column) -> None:
+        path = self._folder / LEDGER / f"{column.name}.npy"
         path.parent.mkdir(exist_ok=True)
         with _Hashed(path) as file:
-            head = {"descr": dtype.str, "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, head)
-            for piece in pieces:
-                file.write(np.ascontiguousarray(piece).data.cast("B") if piece.size else b"")
-        self._files[f"{LEDGER}/{name}.npy"] = file.entry
+            file.write(npy_head(column.dtype, column.shape))
+            for piece in column.pieces:
+                file.write(piece)
+        self._files[f"{LEDGER}/{column.name}.npy"] = file.entry
+
+
+def npy_head(dtype: str, shape: tuple[int, ...]) -> bytes:
+    """Give what an `.npy` file begins with: format 1.0, as NumPy itself writes it.
+
+    Source:
+        numpy.lib.format.
+    """
+    magic, length_bytes, alignment, digits = b"\x93NUMPY\x01\x00", 2, 64, 21
+    told = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}"
+    told += " " * (digits - len(str(shape[0])))  # so that the file may grow
+    taken = len(magic) + length_bytes + len(told) + 1
+    head = told.encode() + b" " * (-taken % alignment) + b"\n"
+    return magic + len(head).to_bytes(length_bytes, "little") + head
 
 
 class _Hashed:
@@ -287,24 +276,3 @@ class _Hashed:
         """What stands in the manifest of it."""
         rest = [self._hash.hexdigest()] if self._bytes % BLOCK else []
         return File(bytes=self._bytes, blocks=(*self._blocks, *rest))
-
-
-def count_rows(folder: Path, stem: str, threads: int) -> int:
-    """Count the lines of the files of a kind, by their names and what stands in them."""
-    name = re.compile(rf"{stem}(-\d+)?\.jsonl(\.zst)?")
-    files = (path for path in folder.iterdir() if name.fullmatch(path.name))
-    return sum(_count_lines(path, threads) for path in files)
-
-
-def _count_lines(path: Path, threads: int) -> int:
-    if path.suffix == ".zst":
-        return sum(piece.count(b"\n") for piece in _unpacked(path))
-    return _native.count_lines(path, threads)
-
-
-def _unpacked(path: Path) -> Iterator[bytes]:
-    """Unpack a file frame by frame; each begins with the magic number of Zstandard."""
-    index = np.load(path.parent / LEDGER / "index" / f"{path.name}.npy").tolist()
-    with path.open("rb") as file:
-        for start, end in pairwise((*index, None)):  # of an empty file there is nothing
-            yield _native.unpack(file.read(-1 if end is None else end - start))

@@ -13,7 +13,8 @@ from msgspec import Struct, to_builtins
 from rich.filesize import decimal
 
 from curatekit import _native
-from curatekit.manifest import ABSENT, KEPT, QUARANTINED, REMOVED, UNDECIDED, Written, count_each
+from curatekit.columns import count_each
+from curatekit.manifest import ABSENT, KEPT, QUARANTINED, REMOVED, UNDECIDED, Written
 from curatekit.output import RECIPE_SCHEMA
 from curatekit.report import Figures, measured, share
 

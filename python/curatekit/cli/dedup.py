@@ -1,7 +1,7 @@
 """`curatekit dedup`: write a dataset without its duplicates."""
 
-import os
 import sys
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,10 @@ from curatekit.settings import (
 )
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from curatekit.brakes import BrakeError
+    from curatekit.cli.terminal import Meter
     from curatekit.report import Outcome, Report
 
 _NEAR_ONLY = ("threshold", "ngram", "alike", "numbers", "recall", "seed", "max_drop")
@@ -221,11 +224,8 @@ def dedup(
     was compared, in full, with the row that stands for it; the inputs are only read. A template
     that rows share makes none of them a duplicate.
     """
-    # NumPy would start a thread a core for linear algebra, of which there is none here.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from curatekit import _native  # noqa: PLC0415 (help does without the rest of this)
     from curatekit.brakes import BrakeError  # noqa: PLC0415
-    from curatekit.cli.terminal import Meter  # noqa: PLC0415
     from curatekit.run import deduplicate  # noqa: PLC0415
 
     try:
@@ -233,7 +233,7 @@ def dedup(
         settings = _settings(context, options)
         _native.guard_maps()
         _native.give_back_memory()
-        with Meter(quiet=quiet) as meter:
+        with _meter(quiet=quiet) as meter:
             outcome = deduplicate(
                 inputs, Path(out), settings, force=force, packing=packing, progress=meter
             )
@@ -250,6 +250,14 @@ def dedup(
     elif not quiet:
         _print_table(outcome, out)
     return int(strict and bool(outcome.report.quarantined))
+
+
+def _meter(*, quiet: bool) -> "AbstractContextManager[Meter | None]":
+    if quiet:
+        return nullcontext()
+    from curatekit.cli.terminal import Meter  # noqa: PLC0415 (rich is slow to import)
+
+    return Meter(quiet=False)
 
 
 def _settings(context: click.Context, options: dict[str, Any]) -> Settings:

@@ -15,15 +15,15 @@ use crate::corpus::{Buffer, Corpus};
 use crate::decisions::{Decisions, State};
 use crate::error::Result;
 use crate::json::quoted;
-use crate::output::{Output, Packing, RowFiles, Written};
+use crate::output::{AT_HAND, Output, Packing, RowFiles, Written};
 use crate::shingles::{Alike, RowSets, Shingler};
 use crate::verify::{Overlap, by_role};
 use crate::watch::{Stage, Watch};
 
 /// Rows whose evidence is gathered at a time.
 const BLOCK: usize = 4096;
-/// Bytes of rows that are gathered before they are written.
-const PIECE: usize = 1 << 18;
+/// Bytes after which it is told how far the copy is.
+const TOLD: usize = 1 << 18;
 
 impl Corpus {
     /// Write rows to new files in a folder, one a line in the order given, down to the disk: as they now
@@ -52,32 +52,27 @@ impl Corpus {
             }
         };
         watch.begin(Stage::Write, rows.iter().map(size).sum());
-        // Bytes leave the map once; what is hashed is what is written.
-        let mut copy = Vec::with_capacity(2 * PIECE);
+        let mut told = 0;
         let mut rest = rows;
         while !rest.is_empty() {
             let room = output.room(rest.iter().map(size))?;
             let mut piece = &rest[..room.min(rest.len())];
             rest = &rest[piece.len()..];
-            let mut gathered = 0;
             while let Some(&row) = piece.first() {
-                let (lines, count) = match self.rows.run(piece, original, PIECE) {
+                let (lines, count) = match self.rows.run(piece, original, AT_HAND) {
                     Some((lines, count)) => (Cow::Borrowed(lines), count),
                     None if original => (self.rows.original_line(row), 1),
                     None => (self.rows.one_line(row), 1),
                 };
                 piece = &piece[count..];
-                gathered += count;
-                copy.extend_from_slice(&lines);
-                copy.push(b'\n');
-                if copy.len() >= PIECE || piece.is_empty() {
-                    let bytes = copy.len() as u64;
-                    output.add(&mut copy, gathered)?;
-                    watch.advance(bytes)?;
-                    gathered = 0;
+                output.add(&lines, count)?;
+                told += lines.len() + 1;
+                if told >= TOLD {
+                    watch.advance(std::mem::take(&mut told) as u64)?;
                 }
             }
         }
+        watch.advance(told as u64)?;
         let written = output.finish()?;
         self.rows.check_inputs()?;
         Ok(written)
@@ -99,7 +94,7 @@ impl Decisions {
 
     fn write_all(&self, path: &Path, watch: &Watch) -> Result<Written> {
         let rows = &self.corpus.rows;
-        let mut decisions = Output::create(path)?;
+        let mut decisions = Output::create(path, false)?;
         let mut problems = self.problems.iter();
         let mut line = Vec::new();
         for first in (0..rows.len()).step_by(BLOCK) {
@@ -161,7 +156,7 @@ impl Decisions {
                 )
             })
             .collect();
-        let mut output = Output::create(path)?;
+        let mut output = Output::create(path, false)?;
         let mut line = Vec::new();
         for block in removed.chunks(BLOCK) {
             watch.check()?;
@@ -271,7 +266,7 @@ pub(crate) mod tests {
     use std::path::PathBuf;
 
     use proptest::prelude::*;
-    use xxhash_rust::xxh3::xxh3_128;
+    use twox_hash::XxHash3_128;
 
     use super::*;
     use crate::corpus::Reading;
@@ -393,8 +388,8 @@ pub(crate) mod tests {
                 let mut copied = Vec::new();
                 for file in &files {
                     let bytes = fs::read(folder.path().join(&file.name)).expect("read");
-                    prop_assert_eq!((file.bytes, file.hash), (bytes.len() as u64, xxh3_128(&bytes)));
-                    let hashes: Vec<u128> = bytes.chunks(HASHED).map(xxh3_128).collect();
+                    prop_assert_eq!((file.bytes, file.hash), (bytes.len() as u64, XxHash3_128::oneshot(&bytes)));
+                    let hashes: Vec<u128> = bytes.chunks(HASHED).map(XxHash3_128::oneshot).collect();
                     prop_assert_eq!(&file.blocks, &hashes);
                     let lines = if zstd { unpack(&bytes).expect("frames") } else { bytes };
                     let count = memchr::memchr_iter(b'\n', &lines).count();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::blocks::copy;
 use crate::dedup::pool;
 use crate::error::{Error, Problem, Result};
 use crate::format::{Format, Layout, PartRule, RoleRule, RuleKind};
@@ -58,6 +59,7 @@ impl Default for Reading {
 /// Where rows are read to, one after the other.
 #[derive(Debug, Default)]
 pub struct Buffer {
+    /// As many as the longest row had.
     bytes: Vec<u8>,
     tape: Tape,
 }
@@ -65,6 +67,17 @@ pub struct Buffer {
 impl Buffer {
     /// Bytes of a row for which memory is kept while the buffer is idle.
     const KEPT: usize = 1 << 16;
+
+    /// A copy of a row, and the tape that is to be written of it.
+    fn hold(&mut self, row: &[u8]) -> (&[u8], &mut Tape) {
+        if self.bytes.len() < row.len() {
+            self.bytes.clear();
+            self.bytes.resize(row.len(), 0);
+        }
+        let bytes = &mut self.bytes[..row.len()];
+        copy(row, bytes);
+        (bytes, &mut self.tape)
+    }
 
     /// Give back what a long row took.
     pub(crate) fn rest(&mut self) {
@@ -261,9 +274,8 @@ impl Corpus {
         buffer: &'b mut Buffer,
     ) -> std::result::Result<Value<'b>, Problem> {
         self.check_length(row)?;
-        buffer.bytes.clear();
-        buffer.bytes.extend_from_slice(self.rows.bytes(row));
-        validate(&buffer.bytes, &mut buffer.tape)
+        let (bytes, tape) = buffer.hold(self.rows.bytes(row));
+        validate(bytes, tape)
     }
 
     /// Is a row valid, and of the layout of its file?

@@ -5,7 +5,7 @@
 //! prepare rows that collide.
 
 use rayon::prelude::*;
-use xxhash_rust::xxh3::xxh3_128_with_secret;
+use twox_hash::XxHash3_128;
 
 use crate::error::{Error, Result};
 use crate::repeats::Repeats;
@@ -27,7 +27,8 @@ impl Secret {
 
     /// As two halves, which take less room in an array than one aligned number.
     pub(crate) fn hash(&self, content: &[u8]) -> [u64; 2] {
-        let hash = xxh3_128_with_secret(content, &self.0);
+        let hash = XxHash3_128::oneshot_with_secret(&self.0, content);
+        let hash = hash.expect("the secret is long enough");
         [(hash >> 64) as u64, hash as u64]
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use hashbrown::HashMap;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use twox_hash::XxHash3_64;
 
 use crate::json::is_space;
 use crate::parts::Parts;
@@ -89,7 +89,8 @@ impl<'g> Texts<'g> {
 
     /// Hash of the role: 0 where all roles are one group.
     pub(crate) fn salt(self) -> u64 {
-        self.role().map_or(0, |role| xxh3_64(role.as_bytes()))
+        self.role()
+            .map_or(0, |role| XxHash3_64::oneshot(role.as_bytes()))
     }
 
     /// In the order of the row.
@@ -100,8 +101,7 @@ impl<'g> Texts<'g> {
 
     /// Hash of the role, which is `salt`, and of the texts as they stand.
     pub(crate) fn raw(self, salt: u64) -> u64 {
-        self.iter()
-            .fold(salt, |seed, text| xxh3_64_with_seed(text, seed))
+        self.iter().fold(salt, XxHash3_64::oneshot_with_seed)
     }
 }
 
@@ -109,8 +109,8 @@ impl<'g> Texts<'g> {
 pub(crate) fn class(parts: &Parts, salts: impl Iterator<Item = u64>) -> u64 {
     let mut class = 0;
     for part in parts.list.iter().filter(|part| part.opaque) {
-        class = mix(class ^ xxh3_64(part.role.as_bytes()));
-        class = mix(class ^ xxh3_64(&part.text));
+        class = mix(class ^ XxHash3_64::oneshot(part.role.as_bytes()));
+        class = mix(class ^ XxHash3_64::oneshot(&part.text));
     }
     // A sum, since the order in which roles appear is no difference.
     salts.map(mix).fold(class, u64::wrapping_add)

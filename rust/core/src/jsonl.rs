@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use memchr::{memchr, memchr_iter};
-use xxhash_rust::xxh3::Xxh3;
+use twox_hash::XxHash3_128;
 
 use crate::error::{Error, Result};
 use crate::json::{check, is_space, skip_space, validate_first};
@@ -294,18 +294,18 @@ impl Rows {
 /// The hash of a file, taken while its bytes are at hand for other reasons.
 #[derive(Default)]
 struct Hashed {
-    hash: Xxh3,
+    hash: XxHash3_128,
     bytes: usize,
 }
 
 impl Hashed {
-    /// Bytes that are worth a look.
-    const LAP: usize = 1 << 20;
+    /// Bytes that are hashed while they are at hand.
+    const LAP: usize = 1 << 16;
 
     /// Hash what is left before `end`, if that is worth it.
     fn up_to(&mut self, bytes: &[u8], end: usize) {
         if end - self.bytes >= Self::LAP {
-            self.hash.update(&bytes[self.bytes..end]);
+            self.hash.write(&bytes[self.bytes..end]);
             self.bytes = end;
         }
     }
@@ -313,9 +313,9 @@ impl Hashed {
     fn of(mut self, bytes: &[u8], watch: &Watch) -> Result<u128> {
         for piece in bytes[self.bytes..].chunks(Self::LAP) {
             watch.check()?;
-            self.hash.update(piece);
+            self.hash.write(piece);
         }
-        Ok(self.hash.digest128())
+        Ok(self.hash.finish_128())
     }
 }
 

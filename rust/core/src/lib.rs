@@ -107,7 +107,7 @@ pub use json::validate;
 pub use jsonl::{Framing, Rows, Shard};
 pub use judge::Rule;
 pub use later::{Made, Span};
-pub use output::{HASHED, Packing, STRIDE, Written, count_lines, unpack};
+pub use output::{HASHED, Packing, STRIDE, Written, unpack};
 pub use parts::{Part, Parts, Selection};
 pub use priority::Priority;
 pub use records::Block;

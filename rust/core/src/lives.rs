@@ -120,7 +120,7 @@ impl Corpus {
     ) -> Result<Written> {
         let open = |(step, path): &(String, PathBuf)| Life::open(step, path);
         let mut lives: Vec<Life> = lives.iter().map(open).collect::<Result<_>>()?;
-        let mut output = Output::create(path)?;
+        let mut output = Output::create(path, false)?;
         let (mut line, mut events) = (Vec::new(), Vec::new());
         while let Some(row) = lives.iter().filter_map(|life| life.row).min() {
             watch.check()?;

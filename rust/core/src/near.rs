@@ -176,7 +176,7 @@ impl Near<'_> {
                         .read_again(row as usize, &mut buffer)?;
                     let texts = read.parts.list.iter().filter(|part| !part.opaque);
                     let texts: Vec<&[u8]> = texts
-                        .filter(|part| xxhash_rust::xxh3::xxh3_64(part.role.as_bytes()) == id.0)
+                        .filter(|part| twox_hash::XxHash3_64::oneshot(part.role.as_bytes()) == id.0)
                         .map(|part| &*part.text)
                         .collect();
                     let found = template(&texts, &consensus, self.decisions.shingling.ngram, id.0);

@@ -5,25 +5,28 @@
 //! number without reading what stands before it, and a packed file is one that any tool unpacks.
 
 use std::fs::File;
-use std::io::{self, BufWriter, ErrorKind, Write};
-use std::os::unix::fs::FileExt;
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use xxhash_rust::xxh3::Xxh3;
+use memmap2::MmapMut;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use twox_hash::XxHash3_128;
 
+use crate::blocks::copy;
 use crate::error::{Error, Result};
 
 /// Lines from one known offset to the next.
 pub const STRIDE: usize = 1024;
 /// Bytes of which each has a hash of its own, so that damage is found where it is.
 pub const HASHED: usize = 16 << 20;
-/// Bytes that are gathered before they are written; larger pieces are not gathered.
-const BUFFER: usize = 1 << 16;
-/// Bytes from which on a file is worth further threads.
-const LARGE: u64 = if cfg!(test) { 64 } else { 1 << 24 };
+/// Bytes that are gathered before they are written, in whole pages. Less is more work for the system.
+const BLOCK: usize = if cfg!(test) { 1 << 12 } else { 1 << 20 };
+/// Bytes of a file, in whole blocks, from which on it goes past the page cache, and to a thread of its own.
+const LARGE: u64 = 16 * BLOCK as u64;
+/// Bytes that are copied, hashed and counted before others are: they stay in the nearest cache meanwhile.
+pub(crate) const AT_HAND: usize = if cfg!(test) { 1 << 10 } else { 1 << 14 };
 /// zstd's own default.
 const LEVEL: i32 = 3;
 
@@ -43,7 +46,7 @@ pub struct Packing {
 pub struct Written {
     /// Its name in its folder.
     pub name: String,
-    /// Lines.
+    /// Lines, by the line feeds that end them.
     pub rows: u64,
     /// Bytes, as they stand in the file.
     pub bytes: u64,
@@ -59,44 +62,120 @@ pub struct Written {
 #[derive(Default)]
 struct Hashes {
     bytes: u64,
-    whole: Xxh3,
-    block: Xxh3,
+    whole: XxHash3_128,
+    block: XxHash3_128,
     blocks: Vec<u128>,
 }
 
 impl Hashes {
     fn add(&mut self, mut bytes: &[u8]) {
-        self.whole.update(bytes);
+        self.whole.write(bytes);
         while !bytes.is_empty() {
             let room = HASHED - (self.bytes as usize) % HASHED;
-            let (now, rest) = bytes.split_at(room.min(bytes.len()));
-            self.block.update(now);
+            let (now, rest) = bytes.split_at(bytes.len().min(room));
+            self.block.write(now);
             self.bytes += now.len() as u64;
             if now.len() == room {
-                self.blocks.push(self.block.digest128());
-                self.block.reset();
+                self.blocks
+                    .push(std::mem::take(&mut self.block).finish_128());
             }
             bytes = rest;
         }
     }
 }
 
-/// Where the bytes of a file go.
+/// Bytes that are gathered; they begin with a page, as is asked of what goes past the page cache.
+struct Block {
+    pages: MmapMut,
+    len: usize,
+}
+
+impl Block {
+    fn new() -> io::Result<Self> {
+        let pages = MmapMut::map_anon(BLOCK)?; // takes no memory before it is used
+        Ok(Self { pages, len: 0 })
+    }
+
+    /// Take some bytes, as many as there is room for, and give back the others.
+    fn take<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+        let room = BLOCK - self.len;
+        let (now, rest) = bytes.split_at(bytes.len().min(room).min(AT_HAND));
+        copy(now, &mut self.pages[self.len..][..now.len()]);
+        self.len += now.len();
+        rest
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.pages[..self.len]
+    }
+
+    fn is_full(&self) -> bool {
+        self.len == BLOCK
+    }
+}
+
+/// A file that is written from front to end.
+struct Target {
+    file: File,
+    /// Does it go past the page cache? To copy it there is work for nothing, since all is written down to
+    /// the disk, and would push out what others read, the inputs first of all.
+    is_direct: bool,
+}
+
+impl Target {
+    /// Write past the page cache from now on, if the file system has a way.
+    fn go_direct(&mut self) {
+        self.is_direct = self.set_direct(true).is_ok();
+    }
+
+    fn set_direct(&self, direct: bool) -> io::Result<()> {
+        let mut flags = fcntl_getfl(&self.file)?;
+        flags.set(OFlags::DIRECT, direct);
+        Ok(fcntl_setfl(&self.file, flags)?)
+    }
+
+    fn write(&mut self, block: &Block) -> io::Result<()> {
+        if self.is_direct && !block.is_full() {
+            self.go_through_cache()?; // whole pages are asked for
+        }
+        let mut rest = block.bytes();
+        while !rest.is_empty() {
+            match self.file.write(rest) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => rest = &rest[written..],
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // After a part of a page, or on a file system that takes the flag and not the write.
+                Err(error) if error.kind() == ErrorKind::InvalidInput && self.is_direct => {
+                    self.go_through_cache()?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn go_through_cache(&mut self) -> io::Result<()> {
+        self.is_direct = false;
+        self.set_direct(false)
+    }
+}
+
+/// Where the blocks of a file go.
 enum Sink {
     /// To the file, at once.
-    Here(BufWriter<File>),
+    Here(Target),
     /// To a thread that writes them, while the next ones are gathered.
     Behind(Behind),
     /// Nowhere, since the file failed or is finished.
     Nowhere,
 }
 
-/// Writes pieces in a thread of its own, which ends with it.
+/// Writes blocks in a thread of its own, which ends with it.
 struct Behind {
-    to: Option<SyncSender<Vec<u8>>>,
-    /// Pieces that are written, whose memory is used again.
-    written: Receiver<Vec<u8>>,
-    thread: Option<JoinHandle<io::Result<BufWriter<File>>>>,
+    to: Option<SyncSender<Block>>,
+    /// Blocks that are written, whose memory is used again.
+    written: Receiver<Block>,
+    thread: Option<JoinHandle<io::Result<Target>>>,
 }
 
 impl Drop for Behind {
@@ -106,29 +185,26 @@ impl Drop for Behind {
 }
 
 impl Behind {
-    /// Pieces that may wait.
+    /// Blocks that may wait.
     const WAITING: usize = 4;
 
-    /// Bytes of a piece at most: a few of them wait in memory.
-    const LARGEST: usize = 4 << 20;
-
     /// Write behind from now on, or, if the system has no thread to spare, as before.
-    fn begin(file: BufWriter<File>) -> Sink {
-        let (give, given) = sync_channel::<BufWriter<File>>(1);
-        let (to, pieces) = sync_channel::<Vec<u8>>(Self::WAITING);
+    fn begin(target: Target) -> Sink {
+        let (give, given) = sync_channel::<Target>(1);
+        let (to, blocks) = sync_channel::<Block>(Self::WAITING);
         let (back, written) = channel();
         let write = move || {
-            let mut file = given.recv().map_err(io::Error::other)?;
-            for piece in pieces {
-                file.write_all(&piece)?;
-                let _ = back.send(piece); // nobody may want it any more
+            let mut target = given.recv().map_err(io::Error::other)?;
+            for block in blocks {
+                target.write(&block)?;
+                let _ = back.send(block); // nobody may want it any more
             }
-            Ok(file)
+            Ok(target)
         };
         let Ok(thread) = thread::Builder::new().spawn(write) else {
-            return Sink::Here(file);
+            return Sink::Here(target);
         };
-        give.send(file).expect("the thread waits for it");
+        give.send(target).expect("the thread waits for it");
         Sink::Behind(Self {
             to: Some(to),
             written,
@@ -136,16 +212,15 @@ impl Behind {
         })
     }
 
-    /// Take a piece, and leave an empty one; false if the file failed.
-    fn add(&self, piece: &mut Vec<u8>) -> bool {
-        let mut next = self.written.try_recv().unwrap_or_default();
-        next.clear();
-        let piece = std::mem::replace(piece, next);
-        self.to.as_ref().is_some_and(|to| to.send(piece).is_ok())
+    /// Take a block, and leave an empty one; None if the file failed.
+    fn add(&self, block: &mut Block) -> io::Result<Option<()>> {
+        let next = self.written.try_recv().or_else(|_| Block::new())?;
+        let block = std::mem::replace(block, Block { len: 0, ..next });
+        Ok(self.to.as_ref().and_then(|to| to.send(block).ok()))
     }
 
     /// The file, once all is written; None if it was asked for before.
-    fn finish(&mut self) -> Option<io::Result<BufWriter<File>>> {
+    fn finish(&mut self) -> Option<io::Result<Target>> {
         drop(self.to.take());
         let thread = self.thread.take()?;
         Some(thread.join().expect("writing does not panic"))
@@ -156,18 +231,29 @@ impl Behind {
 pub(crate) struct Output {
     path: PathBuf,
     to: Sink,
+    may_be_behind: bool,
+    block: Block,
+    /// Bytes of the block that are hashed.
+    hashed: usize,
     hashes: Hashes,
     rows: u64,
     index: Vec<u64>,
 }
 
 impl Output {
-    pub(crate) fn create(path: &Path) -> Result<Self> {
+    pub(crate) fn create(path: &Path, may_be_behind: bool) -> Result<Self> {
+        let made = File::create(path).and_then(|file| Ok((file, Block::new()?)));
         let path = path.to_owned();
-        match File::create(&path) {
-            Ok(file) => Ok(Self {
+        match made {
+            Ok((file, block)) => Ok(Self {
                 path,
-                to: Sink::Here(BufWriter::with_capacity(BUFFER, file)),
+                to: Sink::Here(Target {
+                    file,
+                    is_direct: false,
+                }),
+                may_be_behind,
+                block,
+                hashed: 0,
                 hashes: Hashes::default(),
                 rows: 0,
                 index: Vec::new(),
@@ -176,47 +262,68 @@ impl Output {
         }
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.hashes.add(bytes);
-        match &mut self.to {
-            Sink::Here(file) => file.write_all(bytes).map_err(|source| self.failed(source)),
-            _ => unreachable!("only pieces are written behind"),
-        }
-    }
-
-    /// Write a piece, and leave an empty one. From some size of the file on another thread writes, if that
-    /// is allowed, and all else that is written must be pieces.
-    fn write_piece(&mut self, piece: &mut Vec<u8>, may_be_behind: bool) -> Result<()> {
-        if piece.len() > Behind::LARGEST {
-            self.to = Sink::Here(self.file()?);
-            self.write(piece)?;
-            *piece = Vec::new();
-            return Ok(());
-        }
-        if may_be_behind && self.hashes.bytes > LARGE && matches!(self.to, Sink::Here(_)) {
-            self.to = Behind::begin(self.file()?);
-        }
-        if let Sink::Behind(behind) = &self.to {
-            self.hashes.add(piece);
-            if !behind.add(piece) {
-                self.file()?;
+    fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            bytes = self.block.take(bytes);
+            if self.block.len - self.hashed >= AT_HAND {
+                self.hash();
             }
-        } else {
-            self.write(piece)?;
-            piece.clear();
+            if self.block.is_full() {
+                self.send()?;
+            }
         }
         Ok(())
     }
 
+    /// Hash what is new in the block.
+    fn hash(&mut self) {
+        self.hashes.add(&self.block.bytes()[self.hashed..]);
+        self.hashed = self.block.len;
+    }
+
+    /// Send the block on its way, and leave an empty one.
+    fn send(&mut self) -> Result<()> {
+        self.hash();
+        if self.hashes.bytes == LARGE + BLOCK as u64
+            && let Sink::Here(mut target) = std::mem::replace(&mut self.to, Sink::Nowhere)
+        {
+            target.go_direct();
+            self.to = if self.may_be_behind {
+                Behind::begin(target)
+            } else {
+                Sink::Here(target)
+            };
+        }
+        self.hashed = 0;
+        let sent = match &mut self.to {
+            Sink::Here(target) => target.write(&self.block).map(|()| {
+                self.block.len = 0;
+                Some(())
+            }),
+            Sink::Behind(behind) => behind.add(&mut self.block),
+            Sink::Nowhere => unreachable!("a failure was told, and ends the file"),
+        };
+        match sent {
+            Ok(Some(())) => Ok(()),
+            Ok(None) => self.target().map(|_| ()),
+            Err(source) => Err(self.failed(source)),
+        }
+    }
+
     /// The file, to which nothing more is written; or what is wrong with it.
-    fn file(&mut self) -> Result<BufWriter<File>> {
-        let file = match std::mem::replace(&mut self.to, Sink::Nowhere) {
-            Sink::Here(file) => Some(Ok(file)),
+    fn target(&mut self) -> Result<Target> {
+        let target = match std::mem::replace(&mut self.to, Sink::Nowhere) {
+            Sink::Here(target) => Some(Ok(target)),
             Sink::Behind(mut behind) => behind.finish(),
             Sink::Nowhere => None,
         };
-        let file = file.expect("a failure was told, and ends the file");
-        file.map_err(|source| self.failed(source))
+        let target = target.expect("a failure was told, and ends the file");
+        target.map_err(|source| self.failed(source))
+    }
+
+    /// Bytes that were given to it.
+    fn bytes(&self) -> u64 {
+        self.hashes.bytes + (self.block.len - self.hashed) as u64
     }
 
     fn failed(&self, source: io::Error) -> Error {
@@ -233,24 +340,33 @@ impl Output {
     }
 
     pub(crate) fn finish(mut self) -> Result<Written> {
-        let mut file = self.file()?;
-        let written = file.flush().and_then(|()| file.get_ref().sync_all());
-        written.map_err(|source| self.failed(source))?;
+        self.send()?;
+        let target = self.target()?;
         let Hashes {
             bytes,
             whole,
             block,
             mut blocks,
-        } = self.hashes;
+        } = std::mem::take(&mut self.hashes);
+        let written = target.file.sync_all().and_then(|()| {
+            let stands = target.file.metadata()?.len();
+            if stands == bytes {
+                Ok(())
+            } else {
+                let told = format!("{bytes} bytes were written, {stands} stand there");
+                Err(io::Error::other(told))
+            }
+        });
+        written.map_err(|source| self.failed(source))?;
         if !bytes.is_multiple_of(HASHED as u64) {
-            blocks.push(block.digest128());
+            blocks.push(block.finish_128());
         }
         let name = self.path.file_name().unwrap_or_default();
         Ok(Written {
             name: name.to_string_lossy().into_owned(),
             rows: self.rows,
             bytes,
-            hash: whole.digest128(),
+            hash: whole.finish_128(),
             blocks,
             index: self.index,
         })
@@ -267,18 +383,21 @@ pub(crate) struct RowFiles<'f> {
     frame: Option<zstd::Encoder<'static, Vec<u8>>>,
     /// Bytes of the shard before they are packed.
     bytes: u64,
+    /// Rows of the shard, as it is told of them.
+    rows: usize,
     done: Vec<Written>,
 }
 
 impl<'f> RowFiles<'f> {
     pub(crate) fn create(folder: &'f Path, stem: &'f str, packing: Packing) -> Result<Self> {
         Ok(Self {
-            output: Output::create(&folder.join(name(stem, packing, 1)))?,
+            output: Output::create(&folder.join(name(stem, packing, 1)), packing.behind)?,
             folder,
             stem,
             packing,
             frame: None,
             bytes: 0,
+            rows: 0,
             done: Vec::new(),
         })
     }
@@ -286,46 +405,49 @@ impl<'f> RowFiles<'f> {
     /// How many of the next rows, of these sizes, go into one piece: up to the next offset to be noted,
     /// and as many as the shard has room for. A new shard begins where there is none for the first.
     pub(crate) fn room(&mut self, mut sizes: impl Iterator<Item = u64>) -> Result<usize> {
-        let most = |output: &Output| STRIDE - output.rows as usize % STRIDE;
+        let most = |rows: usize| STRIDE - rows % STRIDE;
         let Some(limit) = self.packing.shard_bytes else {
-            return Ok(most(&self.output));
+            return Ok(most(self.rows));
         };
         let first = sizes.next().unwrap_or_default();
         if self.bytes > 0 && self.bytes + first + 1 > limit {
             self.begin_shard()?;
         }
-        let most = most(&self.output);
         let mut end = self.bytes + first + 1;
-        let fits = sizes.take(most - 1).take_while(|size| {
+        let fits = sizes.take(most(self.rows) - 1).take_while(|size| {
             end += size + 1;
             end <= limit
         });
         Ok(1 + fits.count())
     }
 
-    /// Write a piece, some rows with a line feed after each, and leave an empty one.
-    pub(crate) fn add(&mut self, lines: &mut Vec<u8>, rows: usize) -> Result<()> {
-        if (self.output.rows as usize).is_multiple_of(STRIDE) {
+    /// Write some rows, which stand in lines with a line feed between them.
+    pub(crate) fn add(&mut self, lines: &[u8], rows: usize) -> Result<()> {
+        if self.rows.is_multiple_of(STRIDE) {
             self.end_frame()?;
-            self.output.index.push(self.output.hashes.bytes);
+            self.output.index.push(self.output.bytes());
             if self.packing.zstd {
                 self.frame = Some(self.packed(zstd::Encoder::new(Vec::new(), LEVEL))?);
             }
         }
-        self.output.rows += rows as u64;
-        self.bytes += lines.len() as u64;
-        let Some(mut frame) = self.frame.take() else {
-            return self.output.write_piece(lines, self.packing.behind);
-        };
-        self.packed(frame.write_all(lines))?;
-        lines.clear();
-        let packed = std::mem::take(frame.get_mut());
-        self.frame = Some(frame);
-        self.output.write(&packed)
+        self.rows += rows;
+        self.bytes += lines.len() as u64 + 1;
+        if let Some(mut frame) = self.frame.take() {
+            self.packed(frame.write_all(lines).and_then(|()| frame.write_all(b"\n")))?;
+            let packed = std::mem::take(frame.get_mut());
+            self.frame = Some(frame);
+            self.output.write(&packed)?;
+        } else {
+            self.output.write(lines)?;
+            self.output.write(b"\n")?;
+        }
+        // Not as many as it is told: what is counted here is compared with that.
+        self.output.rows += memchr::memchr_iter(b'\n', lines).count() as u64 + 1;
+        Ok(())
     }
 
     pub(crate) fn finish(mut self) -> Result<Vec<Written>> {
-        if self.packing.zstd && self.output.rows == 0 {
+        if self.packing.zstd && self.rows == 0 {
             self.frame = Some(self.packed(zstd::Encoder::new(Vec::new(), LEVEL))?);
         }
         self.end_frame()?;
@@ -336,10 +458,10 @@ impl<'f> RowFiles<'f> {
     fn begin_shard(&mut self) -> Result<()> {
         self.end_frame()?;
         let name = name(self.stem, self.packing, self.done.len() + 2);
-        let next = Output::create(&self.folder.join(name))?;
+        let next = Output::create(&self.folder.join(name), self.packing.behind)?;
         let full = std::mem::replace(&mut self.output, next);
         self.done.push(full.finish()?);
-        self.bytes = 0;
+        (self.bytes, self.rows) = (0, 0);
         Ok(())
     }
 
@@ -376,107 +498,101 @@ pub fn unpack(frames: &[u8]) -> io::Result<Vec<u8>> {
     zstd::decode_all(frames)
 }
 
-/// How many lines a file has, by the line feeds that end them; 0 threads are one a core.
-///
-/// # Errors
-/// It cannot be read.
-///
-/// # Panics
-/// Not by itself, but if a thread does.
-pub fn count_lines(path: &Path, threads: usize) -> io::Result<u64> {
-    const PIECE: usize = 1 << 18;
-    let file = File::open(path)?;
-    let (next, lines) = (AtomicU64::new(0), AtomicU64::new(0));
-    let count = || -> io::Result<()> {
-        let mut piece = vec![0; PIECE];
-        loop {
-            let mut start = next.fetch_add(PIECE as u64, Relaxed);
-            let end = start + PIECE as u64;
-            while start < end {
-                match file.read_at(&mut piece[..(end - start) as usize], start) {
-                    Ok(0) => return Ok(()),
-                    Ok(read) => {
-                        let found = memchr::memchr_iter(b'\n', &piece[..read]).count();
-                        lines.fetch_add(found as u64, Relaxed);
-                        start += read as u64;
-                    }
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-    };
-    let threads = match threads {
-        0 => thread::available_parallelism().map_or(1, usize::from),
-        threads => threads,
-    };
-    let threads = threads.min((file.metadata()?.len() / LARGE) as usize + 1);
-    thread::scope(|scope| {
-        // As many as the system has to spare.
-        let others =
-            (1..threads).map_while(|_| thread::Builder::new().spawn_scoped(scope, count).ok());
-        let others: Vec<_> = others.collect();
-        let mut counted = count();
-        for other in others {
-            counted = counted.and(other.join().expect("counting does not panic"));
-        }
-        counted
-    })?;
-    Ok(lines.into_inner())
-}
-
 #[cfg(test)]
 mod tests {
-    use xxhash_rust::xxh3::xxh3_128;
-
     use super::*;
 
-    #[test]
-    fn a_full_disk_is_told_whoever_writes() {
-        for (pieces, bytes) in [
-            (1, 10),
-            (3, BUFFER + 1),
-            (40, BUFFER + 1),
-            (3, Behind::LARGEST + 1),
-        ] {
-            let folder = tempfile::tempdir().expect("a temporary folder");
-            let path = folder.path().join("rows.jsonl");
-            std::os::unix::fs::symlink("/dev/full", &path).expect("linked");
-            let packing = Packing {
-                behind: true,
-                ..Packing::default()
-            };
-            let mut files = RowFiles::create(folder.path(), "rows", packing).expect("opened");
-            let mut add = || files.add(&mut vec![b'\n'; bytes], bytes);
-            let added = (0..pieces).try_for_each(|_| add());
-            let error = added.and_then(|()| files.finish().map(|_| ()));
-            let error = error.expect_err("nothing can be written").to_string();
-            assert!(error.contains("rows.jsonl"), "{error}");
+    fn packing(behind: bool) -> Packing {
+        Packing {
+            behind,
+            ..Packing::default()
         }
     }
 
     #[test]
-    fn pieces_that_are_written_behind_are_those_that_are_hashed() {
+    fn a_full_disk_is_told_whoever_writes() {
+        for (pieces, bytes) in [(1, 10), (3, BLOCK), (100, BLOCK), (1, 100 * BLOCK)] {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let path = folder.path().join("rows.jsonl");
+            std::os::unix::fs::symlink("/dev/full", &path).expect("linked");
+            for behind in [false, true] {
+                let files = RowFiles::create(folder.path(), "rows", packing(behind));
+                let mut files = files.expect("opened");
+                let rows = vec![b'\n'; bytes];
+                let added = (0..pieces).try_for_each(|_| files.add(&rows, bytes + 1));
+                let error = added.and_then(|()| files.finish().map(|_| ()));
+                let error = error.expect_err("nothing can be written").to_string();
+                assert!(error.contains("rows.jsonl"), "{error}");
+            }
+        }
+    }
+
+    /// Folders of several file systems, if there are: one in memory takes writes past the cache or does
+    /// not, one on a disk asks for whole pages.
+    fn folders() -> impl Iterator<Item = tempfile::TempDir> {
+        let places = ["/dev/shm", "/var/tmp", "."].into_iter();
+        let places = places.map(PathBuf::from).chain([std::env::temp_dir()]);
+        places.filter_map(|place| tempfile::tempdir_in(place).ok())
+    }
+
+    #[test]
+    fn what_stands_in_a_file_is_what_was_hashed() {
+        for folder in folders() {
+            for (rows, behind) in [0, 1, 5_000, 40_000]
+                .into_iter()
+                .flat_map(|rows| [(rows, false), (rows, true)])
+            {
+                let files = RowFiles::create(folder.path(), "rows", packing(behind));
+                let mut files = files.expect("created");
+                let mut expected = Vec::new();
+                for row in 0..rows {
+                    let line = format!("row {row}");
+                    files.add(line.as_bytes(), 1).expect("written");
+                    expected.extend_from_slice(line.as_bytes());
+                    expected.push(b'\n');
+                }
+                let written = files.finish().expect("written").remove(0);
+                let path = folder.path().join("rows.jsonl");
+                assert_eq!(std::fs::read(&path).expect("read"), expected);
+                assert_eq!(written.hash, XxHash3_128::oneshot(&expected));
+                assert_eq!((written.rows, written.bytes), (rows, expected.len() as u64));
+            }
+        }
+    }
+
+    #[test]
+    fn whole_blocks_end_a_file_as_others_do() {
+        for folder in folders() {
+            for blocks in [1, LARGE as usize / BLOCK, LARGE as usize / BLOCK + 3] {
+                let mut output = Output::create(&folder.path().join("x"), false).expect("created");
+                let line = vec![b'x'; blocks * BLOCK - 1];
+                output.line(&line).expect("written");
+                let written = output.finish().expect("written");
+                assert_eq!((written.rows, written.bytes), (1, line.len() as u64 + 1));
+            }
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_page_may_be_written_at_a_time() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let packing = Packing {
-            behind: true,
-            ..Packing::default()
+        let path = folder.path().join("rows");
+        let file = File::create(&path).expect("created");
+        let mut target = Target {
+            file,
+            is_direct: false,
         };
-        let mut files = RowFiles::create(folder.path(), "rows", packing).expect("created");
-        let (mut piece, mut expected) = (Vec::new(), Vec::new());
-        for row in 0..5000 {
-            assert!(piece.is_empty(), "row {row}");
-            piece.extend_from_slice(format!("row {row}\n").as_bytes());
-            expected.extend_from_slice(&piece);
-            files.add(&mut piece, 1).expect("written");
+        target.go_direct();
+        // As a disk that is nearly full may leave it.
+        target.file.set_len(100).expect("grown");
+        std::io::Seek::seek(&mut target.file, io::SeekFrom::End(0)).expect("sought");
+        let mut block = Block::new().expect("memory");
+        let (bytes, mut rest) = ([b'x'; BLOCK], &[b'x'; BLOCK][..]);
+        while !rest.is_empty() {
+            rest = block.take(rest);
         }
-        let written = files.finish().expect("written").remove(0);
-        let path = folder.path().join("rows.jsonl");
-        assert_eq!(std::fs::read(&path).expect("read"), expected);
-        assert_eq!(written.hash, xxh3_128(&expected));
-        assert_eq!((written.rows, written.bytes), (5000, expected.len() as u64));
-        for threads in 0..4 {
-            assert_eq!(count_lines(&path, threads).expect("read"), 5000);
-        }
+        target.write(&block).expect("written");
+        let written = std::fs::read(&path).expect("read");
+        assert_eq!((written.len(), &written[100..]), (100 + BLOCK, &bytes[..]));
     }
 }

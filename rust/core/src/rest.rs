@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 use crate::corpus::Read;
 use crate::shingles::mix;
@@ -35,15 +35,16 @@ fn value(of: Value, is_part: &impl Fn(Value) -> bool) -> u64 {
         1
     } else if of.is_object() {
         let last: HashMap<Cow<[u8]>, Value> = of.members().collect();
-        let member =
-            |(key, inner): (&Cow<[u8]>, &Value)| mix(xxh3_64(key) ^ mix(value(*inner, is_part)));
+        let member = |(key, inner): (&Cow<[u8]>, &Value)| {
+            mix(XxHash3_64::oneshot(key) ^ mix(value(*inner, is_part)))
+        };
         last.iter().map(member).fold(2, u64::wrapping_add)
     } else if of.is_array() {
         of.elements()
             .fold(3, |hash, element| mix(hash ^ value(element, is_part)))
     } else if let Some(text) = of.text() {
-        mix(4 ^ xxh3_64(&text))
+        mix(4 ^ XxHash3_64::oneshot(&text))
     } else {
-        mix(5 ^ xxh3_64(of.raw()))
+        mix(5 ^ XxHash3_64::oneshot(of.raw()))
     }
 }

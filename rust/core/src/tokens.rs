@@ -13,7 +13,7 @@
 use std::ops::Range;
 
 use memchr::memchr;
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 use crate::ascii::Ascii;
 use crate::instructions::Instructions;
@@ -207,7 +207,7 @@ fn hash(scalars: &[char], is_number: bool, bytes: &mut Vec<u8>) -> u64 {
     for scalar in scalars {
         bytes.extend_from_slice(scalar.encode_utf8(&mut [0; 4]).as_bytes());
     }
-    marked(xxh3_64(bytes), is_number)
+    marked(XxHash3_64::oneshot(bytes), is_number)
 }
 
 /// A token is the hash of its folded scalars, with one bit for [`is_number`].
@@ -255,7 +255,7 @@ mod tests {
         let is_number = |word: &str| word.chars().all(|c| class(c) == Class::Digit);
         words
             .iter()
-            .map(|word| marked(xxh3_64(word.as_bytes()), is_number(word)))
+            .map(|word| marked(XxHash3_64::oneshot(word.as_bytes()), is_number(word)))
             .collect()
     }
 

@@ -7,7 +7,7 @@
 
 #![allow(unsafe_code)] // one call a batch, into the widest instructions that the machine has
 
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 use crate::instructions::{Instructions, Set};
 use crate::tokens::marked;
@@ -186,7 +186,7 @@ fn hash_words_by(
 fn long_hash(word: &[u8]) -> u64 {
     let length = word.len();
     if length > 16 {
-        return xxh3_64(word);
+        return XxHash3_64::oneshot(word);
     }
     let eight = |at: usize| u64::from_le_bytes(word[at..at + 8].try_into().expect("eight bytes"));
     let (low, high) = (eight(0) ^ OF_16.0, eight(length - 8) ^ OF_16.1);
@@ -257,7 +257,7 @@ mod tests {
             bytes.extend_from_slice(b"_more 8!");
             let expected = starts.iter().zip(&lasts).map(|(&start, &last)| {
                 let word = &bytes[start..=last];
-                marked(xxh3_64(word), word.iter().all(u8::is_ascii_digit))
+                marked(XxHash3_64::oneshot(word), word.iter().all(u8::is_ascii_digit))
             });
             let expected: Vec<u64> = expected.collect();
             for instructions in Instructions::all() {

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use curatekit_core as core;
 use numpy::{IntoPyArray, PyArray1};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -103,6 +103,34 @@ impl Decided {
         self.0.united.clone().into_pyarray(py)
     }
 
+    fn codes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.state_codes())
+    }
+
+    fn piece<'py>(
+        &self,
+        py: Python<'py>,
+        column: &str,
+        start: usize,
+        stop: usize,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let column_of = match column {
+            "witness" => &self.0.witness[..],
+            "shared" => &self.0.shared,
+            "united" => &self.0.united,
+            _ => &[],
+        };
+        let piece = column_of.get(start..stop).ok_or_else(|| {
+            PyIndexError::new_err(format!("there is no {start} to {stop} of `{column}`"))
+        })?;
+        let piece = piece.iter().copied();
+        if column == "witness" {
+            records::numbers(py, piece.map(u64::from), u64::to_ne_bytes)
+        } else {
+            records::numbers(py, piece, u32::to_ne_bytes)
+        }
+    }
+
     #[pyo3(signature = (path, *, progress = None))]
     #[allow(clippy::needless_pass_by_value)] // extracted from Python
     fn write_decisions(
@@ -188,9 +216,25 @@ fn parts(
 }
 
 #[pyfunction]
-#[allow(clippy::needless_pass_by_value)] // extracted from Python
-fn count_lines(py: Python, path: PathBuf, threads: usize) -> PyResult<u64> {
-    Ok(py.detach(|| core::count_lines(&path, threads))?)
+fn rows_where<'py>(
+    py: Python<'py>,
+    codes: &[u8],
+    code: u8,
+    start: usize,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let is_it = |&(_, &of_row): &(u64, &u8)| of_row == code;
+    let codes = codes.get(start..).unwrap_or_default();
+    let rows = || {
+        (start as u64..)
+            .zip(codes)
+            .filter(is_it)
+            .map(|(row, _)| row)
+    };
+    let count = rows().count();
+    PyBytes::new_with(py, count * size_of::<u64>(), |bytes| {
+        records::fill(bytes, rows(), u64::to_ne_bytes);
+        Ok(())
+    })
 }
 
 #[pyfunction]
@@ -218,7 +262,7 @@ fn end_with_parent() -> PyResult<()> {
 mod _native {
     #[pymodule_export]
     use super::{
-        Decided, count_lines, decide, end_with_parent, give_back_memory, guard_maps, parts, unpack,
+        Decided, decide, end_with_parent, give_back_memory, guard_maps, parts, rows_where, unpack,
     };
 
     #[pymodule_export]

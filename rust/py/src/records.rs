@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use curatekit_core as core;
 use numpy::ndarray::ArrayView1;
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2};
+use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
@@ -122,46 +123,46 @@ impl Dataset {
         Input::all(&self.0)
     }
 
-    #[allow(clippy::needless_pass_by_value)] // extracted from Python
     fn lines<'py>(
         &self,
         py: Python<'py>,
-        rows: PyReadonlyArray1<u64>,
-    ) -> PyResult<Bound<'py, PyArray1<u64>>> {
-        let rows = rows_of(&self.0, &rows)?;
-        let lines: Vec<u64> = rows.iter().map(|&row| self.0.rows.line(row)).collect();
-        Ok(lines.into_pyarray(py))
+        start: usize,
+        stop: usize,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        if stop > start {
+            check(&self.0, stop - 1)?;
+        }
+        let lines = (start..stop.max(start)).map(|row| self.0.rows.line(row));
+        numbers(py, lines, u64::to_ne_bytes)
     }
 
-    fn rewritten<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u64>> {
-        let rows: Vec<u64> = self
-            .0
-            .rows
-            .later
-            .rewritten()
-            .map(|row| row as u64)
-            .collect();
-        rows.into_pyarray(py)
+    fn rewritten<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let rows: Vec<usize> = self.0.rows.later.rewritten().collect();
+        numbers(py, rows.into_iter().map(|row| row as u64), u64::to_ne_bytes)
     }
 
     #[allow(clippy::type_complexity)] // a tuple of Python
     fn gaps<'py>(
         &self,
         py: Python<'py>,
-    ) -> (
+    ) -> PyResult<(
         Vec<Bound<'py, PyBytes>>,
-        Bound<'py, PyArray1<u64>>,
-        Bound<'py, PyArray1<u64>>,
         Bound<'py, PyBytes>,
-    ) {
+        Bound<'py, PyBytes>,
+    )> {
         let gaps = py.detach(|| self.0.gaps());
         let usual = gaps.usual.iter().map(|gap| PyBytes::new(py, gap));
-        (
+        let others: Vec<u64> = gaps
+            .numbers
+            .into_iter()
+            .zip(gaps.ends)
+            .flat_map(<[u64; 2]>::from)
+            .collect();
+        Ok((
             usual.collect(),
-            gaps.numbers.into_pyarray(py),
-            gaps.ends.into_pyarray(py),
+            numbers(py, others.into_iter(), u64::to_ne_bytes)?,
             PyBytes::new(py, &gaps.bytes),
-        )
+        ))
     }
 
     fn bytes_read(&self) -> usize {
@@ -170,13 +171,15 @@ impl Dataset {
     }
 
     #[allow(clippy::needless_pass_by_value)] // extracted from Python
-    fn bytes_of(&self, present: PyReadonlyArray1<bool>) -> u64 {
+    fn bytes_of(&self, present: Option<PyReadonlyArray1<bool>>) -> u64 {
         let rows = 0..self.0.rows.read();
+        let bytes = |row| self.0.rows.original(row).len() as u64;
+        let Some(present) = present else {
+            return rows.map(bytes).sum();
+        };
         let present = rows.zip(present.as_array());
         let present = present.filter(|&(_, &is_present)| is_present);
-        present
-            .map(|(row, _)| self.0.rows.original(row).len() as u64)
-            .sum()
+        present.map(|(row, _)| bytes(row)).sum()
     }
 
     fn spool_descriptor(&self) -> Option<RawFd> {
@@ -239,7 +242,7 @@ impl Dataset {
     fn copy(
         &self,
         py: Python,
-        rows: PyReadonlyArray1<u64>,
+        rows: PyBuffer<u64>,
         folder: PathBuf,
         stem: &str,
         original: bool,
@@ -248,7 +251,12 @@ impl Dataset {
         threads: usize,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Vec<WrittenFile>> {
-        let rows = rows_of(&self.0, &rows)?;
+        let rows: Vec<usize> = rows
+            .to_vec(py)?
+            .into_iter()
+            .map(|row| row as usize)
+            .collect();
+        rows.iter().try_for_each(|&row| check(&self.0, row))?;
         let packing = core::Packing {
             shard_bytes,
             zstd,
@@ -361,6 +369,29 @@ fn rows_of(corpus: &core::Corpus, rows: &PyReadonlyArray1<u64>) -> PyResult<Vec<
     let rows: Vec<usize> = rows.as_array().iter().map(|&row| row as usize).collect();
     rows.iter().try_for_each(|&row| check(corpus, row))?;
     Ok(rows)
+}
+
+/// Numbers as they stand in memory.
+pub fn numbers<T, const BYTES: usize>(
+    py: Python<'_>,
+    of: impl ExactSizeIterator<Item = T>,
+    to_bytes: impl Fn(T) -> [u8; BYTES],
+) -> PyResult<Bound<'_, PyBytes>> {
+    PyBytes::new_with(py, of.len() * BYTES, |bytes| {
+        fill(bytes, of, to_bytes);
+        Ok(())
+    })
+}
+
+/// Put numbers where there is room for them.
+pub fn fill<T, const BYTES: usize>(
+    bytes: &mut [u8],
+    of: impl Iterator<Item = T>,
+    to_bytes: impl Fn(T) -> [u8; BYTES],
+) {
+    for (place, number) in bytes.as_chunks_mut().0.iter_mut().zip(of) {
+        *place = to_bytes(number);
+    }
 }
 
 /// The path of a row's file as given, and the row's line in it.
