@@ -106,15 +106,15 @@ class Publisher:
         Raises:
             OSError: A row is missing, or there is one too many, or a file has another length.
         """
-        counts, lines = self._columns.counts(), self._columns.lines()
-        copies = 0 if lines is None else lines - counts[KEPT]
+        counts, ordered = self._columns.counts(), self._columns.lines()
+        copies = 0 if ordered is None else ordered - counts[KEPT]
         total = sum(counts) - counts[ABSENT] + copies
         expected = [counts[KEPT] + copies, counts[REMOVED], counts[QUARANTINED]]
         stems = ("kept", "removed", "quarantine")
         found = [sum(file.rows for file in self._of_rows[stem]) for stem in stems]
         if self._packing.removed == "refer":
-            with (self._folder / DECISIONS).open("rb") as file:
-                found[1] = sum(b',"state":"removed",' in line for line in file)
+            with (self._folder / DECISIONS).open("rb") as lines:
+                found[1] = sum(b',"state":"removed",' in line for line in lines)
         if found != expected or sum(found) != total:
             words = f"{total:,} rows were read, but {sum(found):,} written"
             raise OSError(errno.EIO, words, str(self._folder))
