@@ -6,10 +6,12 @@
 //! rows.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use memchr::{memchr, memchr_iter};
+use rayon::prelude::*;
 use twox_hash::XxHash3_128;
 
 use crate::error::{Error, Result};
@@ -20,6 +22,11 @@ use crate::value::end_of_container;
 use crate::watch::Watch;
 
 const BOM: &[u8] = b"\xEF\xBB\xBF";
+
+/// Bytes in which lines are found, and which then are hashed: they stay in the cache meanwhile.
+const WINDOW: usize = if cfg!(test) { 64 } else { 1 << 16 };
+/// Bytes in which one of several threads finds lines.
+const PIECE: usize = if cfg!(test) { 32 } else { 1 << 22 };
 
 /// How the rows of a file stand in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -299,21 +306,16 @@ struct Hashed {
 }
 
 impl Hashed {
-    /// Bytes that are hashed while they are at hand.
-    const LAP: usize = 1 << 16;
-
-    /// Hash what is left before `end`, if that is worth it.
+    /// Hash what is left before `end`.
     fn up_to(&mut self, bytes: &[u8], end: usize) {
-        if end - self.bytes >= Self::LAP {
-            self.hash.write(&bytes[self.bytes..end]);
-            self.bytes = end;
-        }
+        self.hash.write(&bytes[self.bytes..end]);
+        self.bytes = end;
     }
 
     fn of(mut self, bytes: &[u8], watch: &Watch) -> Result<u128> {
-        for piece in bytes[self.bytes..].chunks(Self::LAP) {
+        while self.bytes < bytes.len() {
             watch.check()?;
-            self.hash.write(piece);
+            self.up_to(bytes, bytes.len().min(self.bytes + WINDOW));
         }
         Ok(self.hash.finish_128())
     }
@@ -372,26 +374,85 @@ fn find_lines(
     hashed: &mut Hashed,
     watch: &Watch,
 ) -> Result<u64> {
-    let (mut line, mut blank) = (1, 0);
+    let threads = rayon::current_num_threads();
+    let mut lines = Lines {
+        next: 1,
+        ..Lines::default()
+    };
     while start < bytes.len() {
-        let end = memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |found| start + found);
-        if bytes[start..end].iter().all(|&byte| is_space(byte)) {
-            blank += 1;
-        } else {
-            places.push(Place {
-                start: start as u64,
-                bytes: (end - start) as u64,
-                line,
-            });
+        watch.check()?;
+        // A few lines, which then are at hand to be hashed; or as many as all threads have enough of.
+        if threads == 1 {
+            let end = line_end(bytes, start + WINDOW);
+            lines.add(bytes, start..end, places);
+            start = end;
+            hashed.up_to(bytes, end);
+            continue;
         }
-        if line % 65_536 == 0 {
-            watch.check()?;
+        let mut pieces = Vec::with_capacity(threads);
+        for _ in 0..threads {
+            let end = line_end(bytes, start + PIECE);
+            pieces.push(start..end);
+            start = end;
         }
-        line += 1;
-        hashed.up_to(bytes, end);
-        start = end + 1;
+        let of_piece = |piece: Range<usize>| {
+            let (mut lines, mut places) = (Lines::default(), Vec::new());
+            lines.add(bytes, piece, &mut places);
+            (lines, places)
+        };
+        let (found, ()) = rayon::join(
+            || {
+                let pieces = pieces.into_par_iter().map(of_piece);
+                pieces.collect::<Vec<_>>()
+            },
+            || hashed.up_to(bytes, start),
+        );
+        for (more, found) in found {
+            places.extend(found.into_iter().map(|place| Place {
+                line: place.line + lines.next,
+                ..place
+            }));
+            lines.next += more.next;
+            lines.blank += more.blank;
+        }
     }
-    Ok(blank)
+    Ok(lines.blank)
+}
+
+/// Where the line ends that a byte stands in, behind its line feed.
+fn line_end(bytes: &[u8], at: usize) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    memchr(b'\n', rest).map_or(bytes.len(), |found| at + found + 1)
+}
+
+/// Counts lines.
+#[derive(Default)]
+struct Lines {
+    /// The number of the next line.
+    next: u64,
+    blank: u64,
+}
+
+impl Lines {
+    /// List those lines of a range that are rows.
+    fn add(&mut self, bytes: &[u8], range: Range<usize>, places: &mut Vec<Place>) {
+        let mut start = range.start;
+        while start < range.end {
+            let rest = &bytes[start..range.end];
+            let end = memchr(b'\n', rest).map_or(range.end, |found| start + found);
+            if bytes[start..end].iter().all(|&byte| is_space(byte)) {
+                self.blank += 1;
+            } else {
+                places.push(Place {
+                    start: start as u64,
+                    bytes: (end - start) as u64,
+                    line: self.next,
+                });
+            }
+            self.next += 1;
+            start = end + 1;
+        }
+    }
 }
 
 /// List the elements of the array that begins at `start`, trusting nothing inside them.
@@ -500,4 +561,47 @@ fn named_as_lines(path: &Path) -> bool {
         path
     };
     matches!(ending(name).as_deref(), Some("jsonl" | "ndjson"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::dedup::pool;
+
+    proptest! {
+        #[test]
+        fn lines_are_the_same_for_any_number_of_threads(
+            lines in prop::collection::vec("[ \r\u{e9}x{}]{0,50}|x{200,300}", 0..60),
+            is_ended: bool,
+            bom: bool,
+        ) {
+            let text = lines.join("\n");
+            let bytes = [if bom { BOM } else { b"" }, text.as_bytes(), if is_ended { b"\n" } else { b"" }].concat();
+            prop_assume!(framing_of(&bytes, if bom { BOM.len() } else { 0 }, Path::new("x.jsonl")) == Framing::Lines);
+            let mut expected = Vec::new();
+            let mut start = if bom { BOM.len() } else { 0 };
+            let mut blank = 0;
+            for (line, bytes) in bytes[start..].split_inclusive(|&byte| byte == b'\n').enumerate() {
+                let row = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+                if row.iter().all(|&byte| is_space(byte)) {
+                    blank += 1;
+                } else {
+                    expected.push((start, row.len(), line + 1));
+                }
+                start += bytes.len();
+            }
+            for threads in [1, 2, 3] {
+                let mut places = Vec::new();
+                let find = || find(&bytes, Path::new("x.jsonl"), &mut places, &Watch::default());
+                let found = pool(threads).expect("threads").install(find).expect("lines");
+                let place = |place: &Place| (place.start as usize, place.bytes as usize, place.line as usize);
+                let places: Vec<_> = places.iter().map(place).collect();
+                prop_assert_eq!(&places, &expected, "{} threads", threads);
+                prop_assert_eq!((found.blank_lines, found.bom), (blank, bom));
+                prop_assert_eq!(found.hash, XxHash3_128::oneshot(&bytes));
+            }
+        }
+    }
 }

@@ -47,7 +47,8 @@ impl Dataset {
             ..core::Reading::default()
         };
         watched(py, progress.as_ref(), |watch| {
-            core::Corpus::open(&inputs, &formats, &reading, &spool, watch)
+            let open = || core::Corpus::open(&inputs, &formats, &reading, &spool, watch);
+            core::pool(1)?.install(open)
         })
         .map(Self)
     }
