@@ -27,7 +27,8 @@ DRAWING = """
     frames ← crew ← stages ← barriers ← curate ← cli
     dedup, gauge ← barriers
     dedup ← curate
-    output, _native ← manifest ← columns, publish, dedup
+    output, _native ← manifest ← columns, publish, decided
+    settings, evidence ← decided ← dedup
     columns ← ledger, fates, recipe_report, brakes
     output, evidence, _native ← ledger ← folder
     report ← publish ← dedup

@@ -49,14 +49,17 @@ class Case:
 
 
 ROWS = [text(number) for number in range(6000)]
+LONG = [text(number, 20_000) for number in range(120)]
+"""More than goes through the page cache."""
 CASES = {
-    case.file + (" midway" if case.share < 1 else ""): case
+    f"{case.file}, {case.share:g} of {len(case.rows)} rows": case
     for case in (
         Case("unpacked input", ROWS),
         Case("unpacked input", ROWS, share=0.3),
         Case("band keys", [text(number, 6) for number in range(2000)], ("--recall", "bands")),
         Case("kept.jsonl", ROWS),
         Case("kept.jsonl", ROWS, share=0.3),
+        Case("kept.jsonl", LONG, share=0.9),
         Case("removed.jsonl", [text(0, 600)] * 40),
         Case("quarantine.jsonl", [row[1:] for row in ROWS[:300]]),
         Case("decisions.jsonl", [text(0, 3)] * 300),
@@ -80,7 +83,8 @@ def private_mounts() -> tuple[str, ...] | None:
 
 
 PRIVATE_MOUNTS = private_mounts()
-WAYS = [("limit", name) for name in CASES if name != "run.json"]  # the report is larger than that
+# The report is larger than `run.json`.
+WAYS = [("limit", name) for name, case in CASES.items() if case.file != "run.json"]
 if PRIVATE_MOUNTS:
     WAYS += [("disk", name) for name in CASES]
 

@@ -244,12 +244,12 @@ def test_an_output_that_cannot_grow_is_an_error_that_leaves_nothing(here: Path) 
 
 
 def test_a_row_that_was_not_written_is_noticed(rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    find = _native.rows_where
+    find = _native.rows_of_code
 
     def lose_the_first(codes: bytes, code: int, start: int) -> bytes:
         return find(codes, code, start)[8:]
 
-    monkeypatch.setattr(_native, "rows_where", lose_the_first)
+    monkeypatch.setattr(_native, "rows_of_code", lose_the_first)
     with pytest.raises(OSError, match="6 rows were read, but 3 written"):
         deduplicate(rows.name, Path("out"))
     assert names(Path()) == {"rows.jsonl"}

@@ -28,7 +28,7 @@ __all__ = [
     "give_back_memory",
     "guard_maps",
     "parts",
-    "rows_where",
+    "rows_of_code",
     "unpack",
 ]
 
@@ -634,7 +634,7 @@ def parts(row: bytes, format: Format, *, field: str | None = None) -> list[tuple
         ValueError: The row is not a JSON object of that format.
     """
 
-def rows_where(codes: bytes, code: int, start: int) -> bytes:
+def rows_of_code(codes: bytes, code: int, start: int) -> bytes:
     """List the rows from `start` on that have a code, ascending; each a uint64.
 
     Args:

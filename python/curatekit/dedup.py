@@ -8,18 +8,15 @@ duplicate.
 from __future__ import annotations
 
 import tempfile
-from array import array
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curatekit import _native
-from curatekit.evidence import EXACT, NEAR
 from curatekit.formats import FORMATS
 from curatekit.inputs import Inputs, expand
-from curatekit.manifest import ABSENT, KEPT, QUARANTINED, REMOVED, STATES, Column
 from curatekit.output import DECISIONS, PLAIN, Packing, staged
 from curatekit.settings import (
     Alike,
@@ -38,14 +35,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from curatekit._native import Dataset, Decided, Problem, Progress, Summary
+    from curatekit._native import Decided, Problem, Progress, Summary
     from curatekit.publish import Publisher
-
-
-_QUARANTINED = 3
-"""What the core calls it."""
-_PIECE = 1 << 16
-"""Rows whose columns are put together at a time."""
 
 
 class Decisions:
@@ -322,79 +313,11 @@ def decide_among(
 
 def publisher_of(decided: Decided, folder: Path, packing: Packing, method: Method) -> Publisher:
     """Get ready to write what was decided into a folder."""
-    from curatekit.publish import Publisher  # noqa: PLC0415 (only what is written needs it)
+    from curatekit.decided import Columns  # noqa: PLC0415 (only what is written needs it)
+    from curatekit.publish import Publisher  # noqa: PLC0415
 
-    columns = _Columns(decided, method)
+    columns = Columns(decided, method)
     return Publisher(folder, decided.dataset(), columns, packing, decided.threads)
-
-
-class _Columns:
-    """What a deduplication decided, as a folder tells it; without NumPy, which imports slowly."""
-
-    def __init__(self, decided: Decided, method: Method) -> None:
-        self._decided = decided
-        self._codes = decided.codes()
-        self._problems = [one["reason"] for one in decided.problems(len(self._codes))]
-        self._state = self._codes.translate(_table(KEPT, REMOVED, REMOVED, QUARANTINED, ABSENT))
-        self.steps: Sequence[str] = (
-            "read",
-            "exact-dedup",
-            *(["near-dedup"] if method == "near" else []),
-        )
-        self.reasons: Sequence[str] = sorted({"", EXACT, NEAR, *self._problems})
-
-    def counts(self) -> list[int]:
-        return [self._state.count(state) for state in range(len(STATES))]
-
-    def lines(self) -> None:
-        return None
-
-    def rows(self, state: int, start: int = 0) -> memoryview:
-        return memoryview(_native.rows_where(self._state, state, start)).cast("Q")
-
-    def rows_among(self, rows: bytes, states: Sequence[int]) -> memoryview:
-        chosen = (row for row in memoryview(rows).cast("Q") if self._state[row] in states)
-        return memoryview(array("Q", chosen))
-
-    def bytes_in(self, dataset: Dataset) -> int:
-        return dataset.bytes_of(None)
-
-    def columns(self) -> Iterator[Column]:
-        shape = (len(self._codes),)
-        starts = range(0, shape[0], _PIECE)
-        yield Column("state", "|u1", shape, [self._state])
-        yield Column("step", "<u2", shape, (self._steps(at) for at in starts))
-        yield Column("reason", "<u2", shape, self._reasons(starts))
-        for name, dtype in (("witness", "<u8"), ("shared", "<u4"), ("united", "<u4")):
-            pieces = (self._decided.piece(name, at, min(shape[0], at + _PIECE)) for at in starts)
-            yield Column(name, dtype, shape, pieces)
-
-    def _steps(self, at: int) -> bytes:
-        return _wide(self._codes[at : at + _PIECE].translate(_table(0, 1, 2, 0)))
-
-    def _reasons(self, starts: range) -> Iterator[bytes]:
-        """Give the reason of each row, by its number; of those set apart there is one for each."""
-        usual = _table(*(self.reasons.index(one) for one in ("", EXACT, NEAR, "")))
-        problems = iter(self._problems)
-        for at in starts:
-            codes = self._codes[at : at + _PIECE]
-            piece = bytearray(codes.translate(usual))
-            row = -1
-            while (row := codes.find(_QUARANTINED, row + 1)) >= 0:
-                piece[row] = self.reasons.index(next(problems))
-            yield _wide(piece)
-
-
-def _table(*numbers: int) -> bytes:
-    """Give a table for `bytes.translate`, from what the core calls a state to a number."""
-    return bytes(numbers).ljust(256, b"\0")
-
-
-def _wide(numbers: bytes | bytearray) -> bytes:
-    """Give as uint16 what stands there as uint8."""
-    wide = bytearray(2 * len(numbers))
-    wide[::2] = numbers
-    return bytes(wide)
 
 
 def _compared(settings: Settings) -> dict[str, Any]:

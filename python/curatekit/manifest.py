@@ -120,7 +120,10 @@ class Columns(Protocol):
         """Count the lines of kept rows, where they are not the kept rows in their order."""
 
     def rows(self, state: int, start: int = 0) -> memoryview:
-        """List the rows in a state from a row on, as they are written; uint64."""
+        """List the rows in a state, in the order in which they are written; uint64.
+
+        With `start`, which is not for kept rows, only those from that row on.
+        """
 
     def rows_among(self, rows: bytes, states: Sequence[int]) -> memoryview:
         """List those of some rows, uint64, that are in one of these states."""

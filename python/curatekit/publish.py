@@ -120,7 +120,8 @@ class Publisher:
             raise OSError(errno.EIO, words, str(self._folder))
         for name, file in self._files.items():
             path = self._folder / name
-            if (there := path.stat().st_size) != file.bytes:
+            there = path.stat().st_size if path.exists() else 0
+            if there != file.bytes:
                 words = f"{file.bytes:,} bytes were written, but {there:,} are there"
                 raise OSError(errno.EIO, words, str(path))
 

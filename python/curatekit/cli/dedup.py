@@ -1,5 +1,6 @@
 """`curatekit dedup`: write a dataset without its duplicates."""
 
+import os
 import sys
 from contextlib import nullcontext
 from functools import partial
@@ -224,6 +225,9 @@ def dedup(
     was compared, in full, with the row that stands for it; the inputs are only read. A template
     that rows share makes none of them a duplicate.
     """
+    # NumPy, where a brake needs it, would start a thread a core for linear algebra, of which there
+    # is none here.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from curatekit import _native  # noqa: PLC0415 (help does without the rest of this)
     from curatekit.brakes import BrakeError  # noqa: PLC0415
     from curatekit.run import deduplicate  # noqa: PLC0415

@@ -117,7 +117,7 @@ impl Layout {
 
 impl Corpus {
     /// Open inputs, find their rows, tell their formats. `formats` stand in the order of detection;
-    /// the last fits all.
+    /// the last fits all. Works with the threads of the pool that it is called in.
     ///
     /// # Errors
     /// An input or the spool fails, or a setting names no format.

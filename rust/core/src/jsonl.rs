@@ -374,7 +374,12 @@ fn find_lines(
     hashed: &mut Hashed,
     watch: &Watch,
 ) -> Result<u64> {
-    let threads = rayon::current_num_threads();
+    // Asked for only if there is enough to share out: outside of a pool, it would start one.
+    let threads = if bytes.len() > PIECE {
+        rayon::current_num_threads()
+    } else {
+        1
+    };
     let mut lines = Lines {
         next: 1,
         ..Lines::default()

@@ -11,7 +11,6 @@ use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use memmap2::MmapMut;
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use twox_hash::XxHash3_128;
 
 use crate::blocks::copy;
@@ -22,9 +21,9 @@ pub const STRIDE: usize = 1024;
 /// Bytes of which each has a hash of its own, so that damage is found where it is.
 pub const HASHED: usize = 16 << 20;
 /// Bytes that are gathered before they are written, in whole pages. Less is more work for the system.
-const BLOCK: usize = if cfg!(test) { 1 << 12 } else { 1 << 20 };
-/// Bytes of a file, in whole blocks, from which on it goes past the page cache, and to a thread of its own.
-const LARGE: u64 = 16 * BLOCK as u64;
+const PAGES: usize = if cfg!(test) { 1 << 12 } else { 1 << 20 };
+/// What of a file lies beyond so many bytes goes past the page cache, and is written in a thread of its own.
+const LARGE: u64 = 16 * PAGES as u64;
 /// Bytes that are copied, hashed and counted before others are: they stay in the nearest cache meanwhile.
 pub(crate) const AT_HAND: usize = if cfg!(test) { 1 << 10 } else { 1 << 14 };
 /// zstd's own default.
@@ -46,7 +45,7 @@ pub struct Packing {
 pub struct Written {
     /// Its name in its folder.
     pub name: String,
-    /// Lines, by the line feeds that end them.
+    /// Lines, by the line feeds that were written; of a packed file those that were packed.
     pub rows: u64,
     /// Bytes, as they stand in the file.
     pub bytes: u64,
@@ -85,20 +84,20 @@ impl Hashes {
 }
 
 /// Bytes that are gathered; they begin with a page, as is asked of what goes past the page cache.
-struct Block {
+struct Gathered {
     pages: MmapMut,
     len: usize,
 }
 
-impl Block {
+impl Gathered {
     fn new() -> io::Result<Self> {
-        let pages = MmapMut::map_anon(BLOCK)?; // takes no memory before it is used
+        let pages = MmapMut::map_anon(PAGES)?; // takes no memory before it is used
         Ok(Self { pages, len: 0 })
     }
 
     /// Take some bytes, as many as there is room for, and give back the others.
     fn take<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
-        let room = BLOCK - self.len;
+        let room = PAGES - self.len;
         let (now, rest) = bytes.split_at(bytes.len().min(room).min(AT_HAND));
         copy(now, &mut self.pages[self.len..][..now.len()]);
         self.len += now.len();
@@ -110,7 +109,7 @@ impl Block {
     }
 
     fn is_full(&self) -> bool {
-        self.len == BLOCK
+        self.len == PAGES
     }
 }
 
@@ -128,17 +127,26 @@ impl Target {
         self.is_direct = self.set_direct(true).is_ok();
     }
 
+    #[cfg(target_os = "linux")]
     fn set_direct(&self, direct: bool) -> io::Result<()> {
+        use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+
         let mut flags = fcntl_getfl(&self.file)?;
         flags.set(OFlags::DIRECT, direct);
         Ok(fcntl_setfl(&self.file, flags)?)
     }
 
-    fn write(&mut self, block: &Block) -> io::Result<()> {
-        if self.is_direct && !block.is_full() {
+    #[cfg(not(target_os = "linux"))]
+    #[allow(clippy::unused_self)] // as where there is a way
+    fn set_direct(&self, _: bool) -> io::Result<()> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    fn write(&mut self, gathered: &Gathered) -> io::Result<()> {
+        if self.is_direct && !gathered.is_full() {
             self.go_through_cache()?; // whole pages are asked for
         }
-        let mut rest = block.bytes();
+        let mut rest = gathered.bytes();
         while !rest.is_empty() {
             match self.file.write(rest) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
@@ -160,7 +168,7 @@ impl Target {
     }
 }
 
-/// Where the blocks of a file go.
+/// Where the bytes of a file go, as they are gathered.
 enum Sink {
     /// To the file, at once.
     Here(Target),
@@ -170,11 +178,11 @@ enum Sink {
     Nowhere,
 }
 
-/// Writes blocks in a thread of its own, which ends with it.
+/// Writes in a thread of its own, which ends with it.
 struct Behind {
-    to: Option<SyncSender<Block>>,
-    /// Blocks that are written, whose memory is used again.
-    written: Receiver<Block>,
+    to: Option<SyncSender<Gathered>>,
+    /// What is written, whose memory is used again.
+    written: Receiver<Gathered>,
     thread: Option<JoinHandle<io::Result<Target>>>,
 }
 
@@ -185,19 +193,19 @@ impl Drop for Behind {
 }
 
 impl Behind {
-    /// Blocks that may wait.
+    /// So many times what is gathered may wait.
     const WAITING: usize = 4;
 
     /// Write behind from now on, or, if the system has no thread to spare, as before.
     fn begin(target: Target) -> Sink {
         let (give, given) = sync_channel::<Target>(1);
-        let (to, blocks) = sync_channel::<Block>(Self::WAITING);
+        let (to, all) = sync_channel::<Gathered>(Self::WAITING);
         let (back, written) = channel();
         let write = move || {
             let mut target = given.recv().map_err(io::Error::other)?;
-            for block in blocks {
-                target.write(&block)?;
-                let _ = back.send(block); // nobody may want it any more
+            for gathered in all {
+                target.write(&gathered)?;
+                let _ = back.send(gathered); // nobody may want it any more
             }
             Ok(target)
         };
@@ -212,11 +220,11 @@ impl Behind {
         })
     }
 
-    /// Take a block, and leave an empty one; None if the file failed.
-    fn add(&self, block: &mut Block) -> io::Result<Option<()>> {
-        let next = self.written.try_recv().or_else(|_| Block::new())?;
-        let block = std::mem::replace(block, Block { len: 0, ..next });
-        Ok(self.to.as_ref().and_then(|to| to.send(block).ok()))
+    /// Take what is gathered, and leave room for more; None if the file failed.
+    fn add(&self, gathered: &mut Gathered) -> io::Result<Option<()>> {
+        let next = self.written.try_recv().or_else(|_| Gathered::new())?;
+        let full = std::mem::replace(gathered, Gathered { len: 0, ..next });
+        Ok(self.to.as_ref().and_then(|to| to.send(full).ok()))
     }
 
     /// The file, once all is written; None if it was asked for before.
@@ -232,30 +240,30 @@ pub(crate) struct Output {
     path: PathBuf,
     to: Sink,
     may_be_behind: bool,
-    block: Block,
-    /// Bytes of the block that are hashed.
+    gathered: Gathered,
+    /// Bytes of these that are hashed.
     hashed: usize,
     hashes: Hashes,
-    rows: u64,
+    lines: u64,
     index: Vec<u64>,
 }
 
 impl Output {
     pub(crate) fn create(path: &Path, may_be_behind: bool) -> Result<Self> {
-        let made = File::create(path).and_then(|file| Ok((file, Block::new()?)));
+        let made = File::create(path).and_then(|file| Ok((file, Gathered::new()?)));
         let path = path.to_owned();
         match made {
-            Ok((file, block)) => Ok(Self {
+            Ok((file, gathered)) => Ok(Self {
                 path,
                 to: Sink::Here(Target {
                     file,
                     is_direct: false,
                 }),
                 may_be_behind,
-                block,
+                gathered,
                 hashed: 0,
                 hashes: Hashes::default(),
-                rows: 0,
+                lines: 0,
                 index: Vec::new(),
             }),
             Err(source) => Err(Error::Write { path, source }),
@@ -264,29 +272,30 @@ impl Output {
 
     fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
-            bytes = self.block.take(bytes);
-            if self.block.len - self.hashed >= AT_HAND {
-                self.hash();
+            bytes = self.gathered.take(bytes);
+            if self.gathered.len - self.hashed >= AT_HAND {
+                self.look();
             }
-            if self.block.is_full() {
+            if self.gathered.is_full() {
                 self.send()?;
             }
         }
         Ok(())
     }
 
-    /// Hash what is new in the block.
-    fn hash(&mut self) {
-        self.hashes.add(&self.block.bytes()[self.hashed..]);
-        self.hashed = self.block.len;
+    /// Hash what is new, and count its lines: of what will be written, not of what was asked for.
+    fn look(&mut self) {
+        let new = &self.gathered.bytes()[self.hashed..];
+        self.hashes.add(new);
+        self.lines += memchr::memchr_iter(b'\n', new).count() as u64;
+        self.hashed = self.gathered.len;
     }
 
-    /// Send the block on its way, and leave an empty one.
+    /// Send what is gathered on its way.
     fn send(&mut self) -> Result<()> {
-        self.hash();
-        if self.hashes.bytes == LARGE + BLOCK as u64
-            && let Sink::Here(mut target) = std::mem::replace(&mut self.to, Sink::Nowhere)
-        {
+        self.look();
+        if self.hashes.bytes == LARGE + PAGES as u64 && self.gathered.is_full() {
+            let mut target = self.target()?;
             target.go_direct();
             self.to = if self.may_be_behind {
                 Behind::begin(target)
@@ -296,11 +305,11 @@ impl Output {
         }
         self.hashed = 0;
         let sent = match &mut self.to {
-            Sink::Here(target) => target.write(&self.block).map(|()| {
-                self.block.len = 0;
+            Sink::Here(target) => target.write(&self.gathered).map(|()| {
+                self.gathered.len = 0;
                 Some(())
             }),
-            Sink::Behind(behind) => behind.add(&mut self.block),
+            Sink::Behind(behind) => behind.add(&mut self.gathered),
             Sink::Nowhere => unreachable!("a failure was told, and ends the file"),
         };
         match sent {
@@ -323,7 +332,7 @@ impl Output {
 
     /// Bytes that were given to it.
     fn bytes(&self) -> u64 {
-        self.hashes.bytes + (self.block.len - self.hashed) as u64
+        self.hashes.bytes + (self.gathered.len - self.hashed) as u64
     }
 
     fn failed(&self, source: io::Error) -> Error {
@@ -334,7 +343,6 @@ impl Output {
     }
 
     pub(crate) fn line(&mut self, bytes: &[u8]) -> Result<()> {
-        self.rows += 1;
         self.write(bytes)?;
         self.write(b"\n")
     }
@@ -353,7 +361,7 @@ impl Output {
             if stands == bytes {
                 Ok(())
             } else {
-                let told = format!("{bytes} bytes were written, {stands} stand there");
+                let told = format!("{bytes} bytes were written, but {stands} are there");
                 Err(io::Error::other(told))
             }
         });
@@ -364,7 +372,7 @@ impl Output {
         let name = self.path.file_name().unwrap_or_default();
         Ok(Written {
             name: name.to_string_lossy().into_owned(),
-            rows: self.rows,
+            rows: self.lines,
             bytes,
             hash: whole.finish_128(),
             blocks,
@@ -385,6 +393,8 @@ pub(crate) struct RowFiles<'f> {
     bytes: u64,
     /// Rows of the shard, as it is told of them.
     rows: usize,
+    /// Lines that were packed.
+    packed: u64,
     done: Vec<Written>,
 }
 
@@ -398,6 +408,7 @@ impl<'f> RowFiles<'f> {
             frame: None,
             bytes: 0,
             rows: 0,
+            packed: 0,
             done: Vec::new(),
         })
     }
@@ -427,31 +438,31 @@ impl<'f> RowFiles<'f> {
             self.end_frame()?;
             self.output.index.push(self.output.bytes());
             if self.packing.zstd {
-                self.frame = Some(self.packed(zstd::Encoder::new(Vec::new(), LEVEL))?);
+                self.frame = Some(self.pack(zstd::Encoder::new(Vec::new(), LEVEL))?);
             }
         }
         self.rows += rows;
         self.bytes += lines.len() as u64 + 1;
-        if let Some(mut frame) = self.frame.take() {
-            self.packed(frame.write_all(lines).and_then(|()| frame.write_all(b"\n")))?;
-            let packed = std::mem::take(frame.get_mut());
-            self.frame = Some(frame);
-            self.output.write(&packed)?;
-        } else {
+        let Some(mut frame) = self.frame.take() else {
             self.output.write(lines)?;
-            self.output.write(b"\n")?;
+            return self.output.write(b"\n");
+        };
+        for bytes in [lines, b"\n"] {
+            self.pack(frame.write_all(bytes))?;
+            self.packed += memchr::memchr_iter(b'\n', bytes).count() as u64;
         }
-        // Not as many as it is told: what is counted here is compared with that.
-        self.output.rows += memchr::memchr_iter(b'\n', lines).count() as u64 + 1;
-        Ok(())
+        let packed = std::mem::take(frame.get_mut());
+        self.frame = Some(frame);
+        self.output.write(&packed)
     }
 
     pub(crate) fn finish(mut self) -> Result<Vec<Written>> {
         if self.packing.zstd && self.rows == 0 {
-            self.frame = Some(self.packed(zstd::Encoder::new(Vec::new(), LEVEL))?);
+            self.frame = Some(self.pack(zstd::Encoder::new(Vec::new(), LEVEL))?);
         }
         self.end_frame()?;
-        self.done.push(self.output.finish()?);
+        let last = self.output.finish()?;
+        self.done.push(told(last, self.packing, self.packed));
         Ok(self.done)
     }
 
@@ -460,25 +471,32 @@ impl<'f> RowFiles<'f> {
         let name = name(self.stem, self.packing, self.done.len() + 2);
         let next = Output::create(&self.folder.join(name), self.packing.behind)?;
         let full = std::mem::replace(&mut self.output, next);
-        self.done.push(full.finish()?);
+        let packed = std::mem::take(&mut self.packed);
+        self.done.push(told(full.finish()?, self.packing, packed));
         (self.bytes, self.rows) = (0, 0);
         Ok(())
     }
 
     fn end_frame(&mut self) -> Result<()> {
         if let Some(frame) = self.frame.take() {
-            let packed = self.packed(frame.finish())?;
+            let packed = self.pack(frame.finish())?;
             self.output.write(&packed)?;
         }
         Ok(())
     }
 
-    fn packed<T>(&self, result: io::Result<T>) -> Result<T> {
+    fn pack<T>(&self, result: io::Result<T>) -> Result<T> {
         result.map_err(|source| Error::Write {
             path: self.output.path.clone(),
             source,
         })
     }
+}
+
+/// What is told of a file: of a packed one so many lines, and not those of its bytes.
+fn told(written: Written, packing: Packing, packed: u64) -> Written {
+    let rows = if packing.zstd { packed } else { written.rows };
+    Written { rows, ..written }
 }
 
 /// Shards count from 1.
@@ -511,7 +529,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_told_whoever_writes() {
-        for (pieces, bytes) in [(1, 10), (3, BLOCK), (100, BLOCK), (1, 100 * BLOCK)] {
+        for (pieces, bytes) in [(1, 10), (3, PAGES), (100, PAGES), (1, 100 * PAGES)] {
             let folder = tempfile::tempdir().expect("a temporary folder");
             let path = folder.path().join("rows.jsonl");
             std::os::unix::fs::symlink("/dev/full", &path).expect("linked");
@@ -561,14 +579,22 @@ mod tests {
     }
 
     #[test]
-    fn whole_blocks_end_a_file_as_others_do() {
+    fn whole_pages_end_a_file_as_others_do() {
+        let large = LARGE as usize / PAGES;
         for folder in folders() {
-            for blocks in [1, LARGE as usize / BLOCK, LARGE as usize / BLOCK + 3] {
-                let mut output = Output::create(&folder.path().join("x"), false).expect("created");
-                let line = vec![b'x'; blocks * BLOCK - 1];
+            for (pages, behind) in [1, large, large + 1, large + 2, large + 7]
+                .into_iter()
+                .flat_map(|pages| [(pages, false), (pages, true)])
+            {
+                let path = folder.path().join("x");
+                let mut output = Output::create(&path, behind).expect("created");
+                let line = vec![b'x'; pages * PAGES - 1];
                 output.line(&line).expect("written");
                 let written = output.finish().expect("written");
                 assert_eq!((written.rows, written.bytes), (1, line.len() as u64 + 1));
+                let bytes = std::fs::read(&path).expect("read");
+                assert_eq!(written.hash, XxHash3_128::oneshot(&bytes));
+                assert_eq!(bytes.len(), pages * PAGES);
             }
         }
     }
@@ -586,13 +612,13 @@ mod tests {
         // As a disk that is nearly full may leave it.
         target.file.set_len(100).expect("grown");
         std::io::Seek::seek(&mut target.file, io::SeekFrom::End(0)).expect("sought");
-        let mut block = Block::new().expect("memory");
-        let (bytes, mut rest) = ([b'x'; BLOCK], &[b'x'; BLOCK][..]);
+        let mut gathered = Gathered::new().expect("memory");
+        let (bytes, mut rest) = ([b'x'; PAGES], &[b'x'; PAGES][..]);
         while !rest.is_empty() {
-            rest = block.take(rest);
+            rest = gathered.take(rest);
         }
-        target.write(&block).expect("written");
+        target.write(&gathered).expect("written");
         let written = std::fs::read(&path).expect("read");
-        assert_eq!((written.len(), &written[100..]), (100 + BLOCK, &bytes[..]));
+        assert_eq!((written.len(), &written[100..]), (100 + PAGES, &bytes[..]));
     }
 }

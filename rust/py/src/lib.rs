@@ -114,13 +114,13 @@ impl Decided {
         start: usize,
         stop: usize,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let column_of = match column {
-            "witness" => &self.0.witness[..],
-            "shared" => &self.0.shared,
-            "united" => &self.0.united,
-            _ => &[],
+        let all = match column {
+            "witness" => Some(&self.0.witness),
+            "shared" => Some(&self.0.shared),
+            "united" => Some(&self.0.united),
+            _ => None,
         };
-        let piece = column_of.get(start..stop).ok_or_else(|| {
+        let piece = all.and_then(|all| all.get(start..stop)).ok_or_else(|| {
             PyIndexError::new_err(format!("there is no {start} to {stop} of `{column}`"))
         })?;
         let piece = piece.iter().copied();
@@ -216,7 +216,7 @@ fn parts(
 }
 
 #[pyfunction]
-fn rows_where<'py>(
+fn rows_of_code<'py>(
     py: Python<'py>,
     codes: &[u8],
     code: u8,
@@ -262,7 +262,7 @@ fn end_with_parent() -> PyResult<()> {
 mod _native {
     #[pymodule_export]
     use super::{
-        Decided, decide, end_with_parent, give_back_memory, guard_maps, parts, rows_where, unpack,
+        Decided, decide, end_with_parent, give_back_memory, guard_maps, parts, rows_of_code, unpack,
     };
 
     #[pymodule_export]

@@ -47,6 +47,7 @@ impl Dataset {
             ..core::Reading::default()
         };
         watched(py, progress.as_ref(), |watch| {
+            // One thread: whoever wants the rows of a dataset has other work for the others.
             let open = || core::Corpus::open(&inputs, &formats, &reading, &spool, watch);
             core::pool(1)?.install(open)
         })
