@@ -43,7 +43,10 @@ def commands(name: str, command: click.Command) -> dict[str, click.Command]:
     """Give a command and all below it, by what a person types."""
     found = {name: command}
     if isinstance(command, click.Group):
-        for below, one in command.commands.items():
+        context = click.Context(command)
+        for below in command.list_commands(context):
+            one = command.get_command(context, below)
+            assert one is not None
             found |= commands(f"{name} {below}", one)
     return found
 

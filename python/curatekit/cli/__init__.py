@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 from io import StringIO, TextIOWrapper
 from types import FrameType
 from typing import NoReturn, TextIO
@@ -17,16 +18,6 @@ from typing import NoReturn, TextIO
 import click
 
 from curatekit import __version__
-from curatekit.cli.dedup import dedup
-from curatekit.cli.diff import diff
-from curatekit.cli.explain import explain
-from curatekit.cli.new_plugin import new_plugin
-from curatekit.cli.plugins import plugins
-from curatekit.cli.recipe import recipe
-from curatekit.cli.restore import restore
-from curatekit.cli.run import run
-from curatekit.cli.show import show
-from curatekit.cli.verify import verify
 from curatekit.errors import (
     ContractError,
     CurateError,
@@ -39,6 +30,18 @@ from curatekit.errors import (
 USAGE, INPUT, OUTPUT, STEP, BRAKE = 2, 3, 4, 5, 6
 BUG, INTERRUPTED, TERMINATED = 70, 130, 143
 
+_COMMANDS = (
+    "dedup",
+    "diff",
+    "explain",
+    "new-plugin",
+    "plugins",
+    "recipe",
+    "restore",
+    "run",
+    "show",
+    "verify",
+)
 _EPILOG = """\b
 Examples:
   curatekit dedup data/*.jsonl -o out   write what is worth keeping to out/
@@ -52,25 +55,34 @@ Completion, for this shell (bash; also zsh_source, fish_source):
 """
 
 
-@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """Imports a command when it is asked for: each brings what others do without."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (its signature)
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _COMMANDS:
+            return _load(cmd_name)
+        self.commands = {name: _load(name) for name in _COMMANDS}  # one of them may be meant
+        return super().get_command(ctx, cmd_name)
+
+
+def _load(name: str) -> click.Command:
+    module = name.replace("-", "_")
+    command: click.Command = getattr(import_module(f"curatekit.cli.{module}"), module)
+    return command
+
+
+@click.group(
+    cls=_Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def curatekit() -> None:
     """Turn a pile of fine-tuning data into a dataset worth training on.
 
     Every row that is not in the result has a reason, which you can look up.
     """
-
-
-curatekit.add_command(dedup)
-curatekit.add_command(run)
-curatekit.add_command(recipe)
-curatekit.add_command(show)
-curatekit.add_command(explain)
-curatekit.add_command(diff)
-curatekit.add_command(verify)
-curatekit.add_command(restore)
-curatekit.add_command(plugins)
-curatekit.add_command(new_plugin)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -22,7 +22,7 @@ pub const STRIDE: usize = 1024;
 pub const HASHED: usize = 16 << 20;
 /// Bytes that are gathered before they are written, in whole pages. Less is more work for the system.
 const PAGES: usize = if cfg!(test) { 1 << 12 } else { 1 << 20 };
-/// What of a file lies beyond so many bytes goes past the page cache, and is written in a thread of its own.
+/// What of a file lies beyond so many bytes goes past the page cache, and may be written by another thread.
 const LARGE: u64 = 16 * PAGES as u64;
 /// Bytes that are copied, hashed and counted before others are: they stay in the nearest cache meanwhile.
 pub(crate) const AT_HAND: usize = if cfg!(test) { 1 << 10 } else { 1 << 14 };
