@@ -116,6 +116,7 @@ class Decisions:
             publisher.write_rows(None)
             publisher.note(decided.write_decisions(work.folder / DECISIONS))
             publisher.write_ledger()
+            publisher.check_counts()
             publisher.write_manifest()
 
     def __len__(self) -> int:

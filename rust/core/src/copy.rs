@@ -15,8 +15,9 @@ use crate::corpus::{Buffer, Corpus};
 use crate::decisions::{Decisions, State};
 use crate::error::Result;
 use crate::json::quoted;
-use crate::output::{AT_HAND, Output, Packing, RowFiles, Written};
+use crate::output::{Output, Packing, RowFiles, Written};
 use crate::shingles::{Alike, RowSets, Shingler};
+use crate::sink::AT_HAND;
 use crate::verify::{Overlap, by_role};
 use crate::watch::{Stage, Watch};
 

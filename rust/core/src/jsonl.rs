@@ -6,27 +6,20 @@
 //! rows.
 
 use std::borrow::Cow;
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use memchr::{memchr, memchr_iter};
-use rayon::prelude::*;
-use twox_hash::XxHash3_128;
 
 use crate::error::{Error, Result};
-use crate::json::{check, is_space, skip_space, validate_first};
+use crate::json::{check, skip_space, validate_first};
 use crate::later::{Later, Span};
+use crate::lines::{Hashed, find_lines};
 use crate::source::{Source, ending};
 use crate::value::end_of_container;
 use crate::watch::Watch;
 
-const BOM: &[u8] = b"\xEF\xBB\xBF";
-
-/// Bytes in which lines are found, and which then are hashed: they stay in the cache meanwhile.
-const WINDOW: usize = if cfg!(test) { 64 } else { 1 << 16 };
-/// Bytes in which one of several threads finds lines.
-const PIECE: usize = if cfg!(test) { 32 } else { 1 << 22 };
+pub(crate) const BOM: &[u8] = b"\xEF\xBB\xBF";
 
 /// How the rows of a file stand in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -298,29 +291,6 @@ impl Rows {
     }
 }
 
-/// The hash of a file, taken while its bytes are at hand for other reasons.
-#[derive(Default)]
-struct Hashed {
-    hash: XxHash3_128,
-    bytes: usize,
-}
-
-impl Hashed {
-    /// Hash what is left before `end`.
-    fn up_to(&mut self, bytes: &[u8], end: usize) {
-        self.hash.write(&bytes[self.bytes..end]);
-        self.bytes = end;
-    }
-
-    fn of(mut self, bytes: &[u8], watch: &Watch) -> Result<u128> {
-        while self.bytes < bytes.len() {
-            watch.check()?;
-            self.up_to(bytes, bytes.len().min(self.bytes + WINDOW));
-        }
-        Ok(self.hash.finish_128())
-    }
-}
-
 /// What is known of an input once its rows are.
 pub(crate) struct Found {
     pub framing: Framing,
@@ -364,100 +334,6 @@ pub(crate) fn find(
         bom,
         hash,
     })
-}
-
-/// List the lines that are rows; returns how many are blank.
-fn find_lines(
-    bytes: &[u8],
-    mut start: usize,
-    places: &mut Vec<Place>,
-    hashed: &mut Hashed,
-    watch: &Watch,
-) -> Result<u64> {
-    // Asked for only if there is enough to share out: outside of a pool, it would start one.
-    let threads = if bytes.len() > PIECE {
-        rayon::current_num_threads()
-    } else {
-        1
-    };
-    let mut lines = Lines {
-        next: 1,
-        ..Lines::default()
-    };
-    while start < bytes.len() {
-        watch.check()?;
-        // A few lines, which then are at hand to be hashed; or as many as all threads have enough of.
-        if threads == 1 {
-            let end = line_end(bytes, start + WINDOW);
-            lines.add(bytes, start..end, places);
-            start = end;
-            hashed.up_to(bytes, end);
-            continue;
-        }
-        let mut pieces = Vec::with_capacity(threads);
-        for _ in 0..threads {
-            let end = line_end(bytes, start + PIECE);
-            pieces.push(start..end);
-            start = end;
-        }
-        let of_piece = |piece: Range<usize>| {
-            let (mut lines, mut places) = (Lines::default(), Vec::new());
-            lines.add(bytes, piece, &mut places);
-            (lines, places)
-        };
-        let (found, ()) = rayon::join(
-            || {
-                let pieces = pieces.into_par_iter().map(of_piece);
-                pieces.collect::<Vec<_>>()
-            },
-            || hashed.up_to(bytes, start),
-        );
-        for (more, found) in found {
-            places.extend(found.into_iter().map(|place| Place {
-                line: place.line + lines.next,
-                ..place
-            }));
-            lines.next += more.next;
-            lines.blank += more.blank;
-        }
-    }
-    Ok(lines.blank)
-}
-
-/// Where the line ends that a byte stands in, behind its line feed.
-fn line_end(bytes: &[u8], at: usize) -> usize {
-    let rest = bytes.get(at..).unwrap_or_default();
-    memchr(b'\n', rest).map_or(bytes.len(), |found| at + found + 1)
-}
-
-/// Counts lines.
-#[derive(Default)]
-struct Lines {
-    /// The number of the next line.
-    next: u64,
-    blank: u64,
-}
-
-impl Lines {
-    /// List those lines of a range that are rows.
-    fn add(&mut self, bytes: &[u8], range: Range<usize>, places: &mut Vec<Place>) {
-        let mut start = range.start;
-        while start < range.end {
-            let rest = &bytes[start..range.end];
-            let end = memchr(b'\n', rest).map_or(range.end, |found| start + found);
-            if bytes[start..end].iter().all(|&byte| is_space(byte)) {
-                self.blank += 1;
-            } else {
-                places.push(Place {
-                    start: start as u64,
-                    bytes: (end - start) as u64,
-                    line: self.next,
-                });
-            }
-            self.next += 1;
-            start = end + 1;
-        }
-    }
 }
 
 /// List the elements of the array that begins at `start`, trusting nothing inside them.
@@ -524,7 +400,7 @@ impl Stray {
     }
 }
 
-fn framing_of(bytes: &[u8], start: usize, path: &Path) -> Framing {
+pub(crate) fn framing_of(bytes: &[u8], start: usize, path: &Path) -> Framing {
     let at = skip_space(bytes, start);
     let end = memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |found| at + found);
     let first_line_is_whole = || check(&bytes[at..end]).is_ok();
@@ -566,47 +442,4 @@ fn named_as_lines(path: &Path) -> bool {
         path
     };
     matches!(ending(name).as_deref(), Some("jsonl" | "ndjson"))
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::dedup::pool;
-
-    proptest! {
-        #[test]
-        fn lines_are_the_same_for_any_number_of_threads(
-            lines in prop::collection::vec("[ \r\u{e9}x{}]{0,50}|x{200,300}", 0..60),
-            is_ended: bool,
-            bom: bool,
-        ) {
-            let text = lines.join("\n");
-            let bytes = [if bom { BOM } else { b"" }, text.as_bytes(), if is_ended { b"\n" } else { b"" }].concat();
-            prop_assume!(framing_of(&bytes, if bom { BOM.len() } else { 0 }, Path::new("x.jsonl")) == Framing::Lines);
-            let mut expected = Vec::new();
-            let mut start = if bom { BOM.len() } else { 0 };
-            let mut blank = 0;
-            for (line, bytes) in bytes[start..].split_inclusive(|&byte| byte == b'\n').enumerate() {
-                let row = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-                if row.iter().all(|&byte| is_space(byte)) {
-                    blank += 1;
-                } else {
-                    expected.push((start, row.len(), line + 1));
-                }
-                start += bytes.len();
-            }
-            for threads in [1, 2, 3] {
-                let mut places = Vec::new();
-                let find = || find(&bytes, Path::new("x.jsonl"), &mut places, &Watch::default());
-                let found = pool(threads).expect("threads").install(find).expect("lines");
-                let place = |place: &Place| (place.start as usize, place.bytes as usize, place.line as usize);
-                let places: Vec<_> = places.iter().map(place).collect();
-                prop_assert_eq!(&places, &expected, "{} threads", threads);
-                prop_assert_eq!((found.blank_lines, found.bom), (blank, bom));
-                prop_assert_eq!(found.hash, XxHash3_128::oneshot(&bytes));
-            }
-        }
-    }
 }

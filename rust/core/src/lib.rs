@@ -1,7 +1,7 @@
 //! Deduplication of JSON Lines datasets, exact and near, in which every removal can be shown.
 //!
 //! ```text
-//! inputs ─ source ─ jsonl ──► rows 0..n             maps; lines, arrays, objects
+//! inputs ─ source ─ jsonl ──► rows 0..n             maps; lines (of all threads), arrays, objects
 //!   read    json, parts       every row validated, its text found by format and role
 //!           blocks, unescape  its strings, 64 bytes at a time
 //!           ascii, word_hash  words found and hashed, many at a time
@@ -23,7 +23,7 @@
 //!           consensus, hunks  what they have in common: slots and edits
 //!           cluster           keep-first, in order of priority
 //!   records, stats            texts for others to read, to count in, and to say otherwise
-//!   copy, output              rows to kept, removed, quarantine; a line for each that is not kept
+//!   copy, output, sink        rows to kept, removed, quarantine; a line for each that is not kept
 //!   gaps                      what stands between rows, so that the inputs can be put together again
 //! ```
 //!
@@ -61,6 +61,7 @@ pub mod kernels;
 mod key_role;
 mod labels;
 mod later;
+mod lines;
 mod lives;
 mod minhash;
 mod near;
@@ -79,6 +80,7 @@ mod rest;
 mod search;
 mod shingles;
 mod signer;
+mod sink;
 mod sketch;
 mod sketches;
 mod sorter;

@@ -5,27 +5,18 @@
 //! number without reading what stands before it, and a packed file is one that any tool unpacks.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
-use std::thread::{self, JoinHandle};
 
-use memmap2::MmapMut;
 use twox_hash::XxHash3_128;
 
-use crate::blocks::copy;
 use crate::error::{Error, Result};
+use crate::sink::{AT_HAND, Gathered, Sink};
 
 /// Lines from one known offset to the next.
 pub const STRIDE: usize = 1024;
 /// Bytes of which each has a hash of its own, so that damage is found where it is.
 pub const HASHED: usize = 16 << 20;
-/// Bytes that are gathered before they are written, in whole pages. Less is more work for the system.
-const PAGES: usize = if cfg!(test) { 1 << 12 } else { 1 << 20 };
-/// What of a file lies beyond so many bytes goes past the page cache, and may be written by another thread.
-const LARGE: u64 = 16 * PAGES as u64;
-/// Bytes that are copied, hashed and counted before others are: they stay in the nearest cache meanwhile.
-pub(crate) const AT_HAND: usize = if cfg!(test) { 1 << 10 } else { 1 << 14 };
 /// zstd's own default.
 const LEVEL: i32 = 3;
 
@@ -83,163 +74,10 @@ impl Hashes {
     }
 }
 
-/// Bytes that are gathered; they begin with a page, as is asked of what goes past the page cache.
-struct Gathered {
-    pages: MmapMut,
-    len: usize,
-}
-
-impl Gathered {
-    fn new() -> io::Result<Self> {
-        let pages = MmapMut::map_anon(PAGES)?; // takes no memory before it is used
-        Ok(Self { pages, len: 0 })
-    }
-
-    /// Take some bytes, as many as there is room for, and give back the others.
-    fn take<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
-        let room = PAGES - self.len;
-        let (now, rest) = bytes.split_at(bytes.len().min(room).min(AT_HAND));
-        copy(now, &mut self.pages[self.len..][..now.len()]);
-        self.len += now.len();
-        rest
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.pages[..self.len]
-    }
-
-    fn is_full(&self) -> bool {
-        self.len == PAGES
-    }
-}
-
-/// A file that is written from front to end.
-struct Target {
-    file: File,
-    /// Does it go past the page cache? To copy it there is work for nothing, since all is written down to
-    /// the disk, and would push out what others read, the inputs first of all.
-    is_direct: bool,
-}
-
-impl Target {
-    /// Write past the page cache from now on, if the file system has a way.
-    fn go_direct(&mut self) {
-        self.is_direct = self.set_direct(true).is_ok();
-    }
-
-    #[cfg(target_os = "linux")]
-    fn set_direct(&self, direct: bool) -> io::Result<()> {
-        use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-
-        let mut flags = fcntl_getfl(&self.file)?;
-        flags.set(OFlags::DIRECT, direct);
-        Ok(fcntl_setfl(&self.file, flags)?)
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    #[allow(clippy::unused_self)] // as where there is a way
-    fn set_direct(&self, _: bool) -> io::Result<()> {
-        Err(ErrorKind::Unsupported.into())
-    }
-
-    fn write(&mut self, gathered: &Gathered) -> io::Result<()> {
-        if self.is_direct && !gathered.is_full() {
-            self.go_through_cache()?; // whole pages are asked for
-        }
-        let mut rest = gathered.bytes();
-        while !rest.is_empty() {
-            match self.file.write(rest) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(written) => rest = &rest[written..],
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // After a part of a page, or on a file system that takes the flag and not the write.
-                Err(error) if error.kind() == ErrorKind::InvalidInput && self.is_direct => {
-                    self.go_through_cache()?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    fn go_through_cache(&mut self) -> io::Result<()> {
-        self.is_direct = false;
-        self.set_direct(false)
-    }
-}
-
-/// Where the bytes of a file go, as they are gathered.
-enum Sink {
-    /// To the file, at once.
-    Here(Target),
-    /// To a thread that writes them, while the next ones are gathered.
-    Behind(Behind),
-    /// Nowhere, since the file failed or is finished.
-    Nowhere,
-}
-
-/// Writes in a thread of its own, which ends with it.
-struct Behind {
-    to: Option<SyncSender<Gathered>>,
-    /// What is written, whose memory is used again.
-    written: Receiver<Gathered>,
-    thread: Option<JoinHandle<io::Result<Target>>>,
-}
-
-impl Drop for Behind {
-    fn drop(&mut self) {
-        let _ = self.finish(); // whoever wanted the file has it
-    }
-}
-
-impl Behind {
-    /// So many times what is gathered may wait.
-    const WAITING: usize = 4;
-
-    /// Write behind from now on, or, if the system has no thread to spare, as before.
-    fn begin(target: Target) -> Sink {
-        let (give, given) = sync_channel::<Target>(1);
-        let (to, all) = sync_channel::<Gathered>(Self::WAITING);
-        let (back, written) = channel();
-        let write = move || {
-            let mut target = given.recv().map_err(io::Error::other)?;
-            for gathered in all {
-                target.write(&gathered)?;
-                let _ = back.send(gathered); // nobody may want it any more
-            }
-            Ok(target)
-        };
-        let Ok(thread) = thread::Builder::new().spawn(write) else {
-            return Sink::Here(target);
-        };
-        give.send(target).expect("the thread waits for it");
-        Sink::Behind(Self {
-            to: Some(to),
-            written,
-            thread: Some(thread),
-        })
-    }
-
-    /// Take what is gathered, and leave room for more; None if the file failed.
-    fn add(&self, gathered: &mut Gathered) -> io::Result<Option<()>> {
-        let next = self.written.try_recv().or_else(|_| Gathered::new())?;
-        let full = std::mem::replace(gathered, Gathered { len: 0, ..next });
-        Ok(self.to.as_ref().and_then(|to| to.send(full).ok()))
-    }
-
-    /// The file, once all is written; None if it was asked for before.
-    fn finish(&mut self) -> Option<io::Result<Target>> {
-        drop(self.to.take());
-        let thread = self.thread.take()?;
-        Some(thread.join().expect("writing does not panic"))
-    }
-}
-
 /// One file of a result.
 pub(crate) struct Output {
     path: PathBuf,
     to: Sink,
-    may_be_behind: bool,
     gathered: Gathered,
     /// Bytes of these that are hashed.
     hashed: usize,
@@ -255,11 +93,7 @@ impl Output {
         match made {
             Ok((file, gathered)) => Ok(Self {
                 path,
-                to: Sink::Here(Target {
-                    file,
-                    is_direct: false,
-                }),
-                may_be_behind,
+                to: Sink::new(file, may_be_behind),
                 gathered,
                 hashed: 0,
                 hashes: Hashes::default(),
@@ -291,43 +125,11 @@ impl Output {
         self.hashed = self.gathered.len;
     }
 
-    /// Send what is gathered on its way.
     fn send(&mut self) -> Result<()> {
         self.look();
-        if self.hashes.bytes == LARGE + PAGES as u64 && self.gathered.is_full() {
-            let mut target = self.target()?;
-            target.go_direct();
-            self.to = if self.may_be_behind {
-                Behind::begin(target)
-            } else {
-                Sink::Here(target)
-            };
-        }
         self.hashed = 0;
-        let sent = match &mut self.to {
-            Sink::Here(target) => target.write(&self.gathered).map(|()| {
-                self.gathered.len = 0;
-                Some(())
-            }),
-            Sink::Behind(behind) => behind.add(&mut self.gathered),
-            Sink::Nowhere => unreachable!("a failure was told, and ends the file"),
-        };
-        match sent {
-            Ok(Some(())) => Ok(()),
-            Ok(None) => self.target().map(|_| ()),
-            Err(source) => Err(self.failed(source)),
-        }
-    }
-
-    /// The file, to which nothing more is written; or what is wrong with it.
-    fn target(&mut self) -> Result<Target> {
-        let target = match std::mem::replace(&mut self.to, Sink::Nowhere) {
-            Sink::Here(target) => Some(Ok(target)),
-            Sink::Behind(mut behind) => behind.finish(),
-            Sink::Nowhere => None,
-        };
-        let target = target.expect("a failure was told, and ends the file");
-        target.map_err(|source| self.failed(source))
+        let sent = self.to.send(&mut self.gathered);
+        sent.map_err(|source| self.failed(source))
     }
 
     /// Bytes that were given to it.
@@ -349,23 +151,14 @@ impl Output {
 
     pub(crate) fn finish(mut self) -> Result<Written> {
         self.send()?;
-        let target = self.target()?;
+        let finished = self.to.finish();
+        finished.map_err(|source| self.failed(source))?;
         let Hashes {
             bytes,
             whole,
             block,
             mut blocks,
-        } = std::mem::take(&mut self.hashes);
-        let written = target.file.sync_all().and_then(|()| {
-            let stands = target.file.metadata()?.len();
-            if stands == bytes {
-                Ok(())
-            } else {
-                let told = format!("{bytes} bytes were written, but {stands} are there");
-                Err(io::Error::other(told))
-            }
-        });
-        written.map_err(|source| self.failed(source))?;
+        } = self.hashes;
         if !bytes.is_multiple_of(HASHED as u64) {
             blocks.push(block.finish_128());
         }
@@ -519,6 +312,7 @@ pub fn unpack(frames: &[u8]) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::{LARGE, PAGES};
 
     fn packing(behind: bool) -> Packing {
         Packing {
@@ -597,28 +391,5 @@ mod tests {
                 assert_eq!(bytes.len(), pages * PAGES);
             }
         }
-    }
-
-    #[test]
-    fn a_part_of_a_page_may_be_written_at_a_time() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let path = folder.path().join("rows");
-        let file = File::create(&path).expect("created");
-        let mut target = Target {
-            file,
-            is_direct: false,
-        };
-        target.go_direct();
-        // As a disk that is nearly full may leave it.
-        target.file.set_len(100).expect("grown");
-        std::io::Seek::seek(&mut target.file, io::SeekFrom::End(0)).expect("sought");
-        let mut gathered = Gathered::new().expect("memory");
-        let (bytes, mut rest) = ([b'x'; PAGES], &[b'x'; PAGES][..]);
-        while !rest.is_empty() {
-            rest = gathered.take(rest);
-        }
-        target.write(&gathered).expect("written");
-        let written = std::fs::read(&path).expect("read");
-        assert_eq!((written.len(), &written[100..]), (100 + PAGES, &bytes[..]));
     }
 }

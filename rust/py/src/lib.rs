@@ -4,6 +4,7 @@
 //! Documented for users in `python/curatekit/_native.pyi`.
 
 mod arguments;
+mod block;
 mod failure;
 mod guard;
 mod records;
@@ -266,7 +267,10 @@ mod _native {
     };
 
     #[pymodule_export]
-    use super::records::{Block, Dataset, Files};
+    use super::block::Block;
+
+    #[pymodule_export]
+    use super::records::{Dataset, Files};
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]
