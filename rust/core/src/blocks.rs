@@ -27,22 +27,26 @@ struct Kinds {
     quotes: u64,
     backslashes: u64,
     controls: u64,
+    /// Those that are no ASCII.
+    others: u64,
 }
 
 impl Kinds {
     /// By a way to find the bytes of one kind.
     #[inline(always)]
     #[allow(clippy::inline_always)] // compiled once for each instruction set that calls it
-    fn by(of: impl Fn(u8) -> u64) -> Self {
+    fn by(of: impl Fn(u8) -> u64, others: u64) -> Self {
         Self {
             quotes: of(QUOTE),
             backslashes: of(BACKSLASH),
             controls: of(CONTROL),
+            others,
         }
     }
 }
 
 /// Find the marks of the first blocks of these bytes, as far as there are any; spaces stand behind them.
+/// Tells whether they are ASCII.
 ///
 /// `carry` is 1 if the first byte is escaped by what stands before it, else 0, and then tells the same
 /// of what stands behind the blocks.
@@ -51,7 +55,7 @@ pub(crate) fn find_marks(
     carry: &mut u64,
     found: &mut [Marks],
     instructions: Instructions,
-) {
+) -> bool {
     match instructions.set() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: an `Instructions` is only made where the machine has them.
@@ -73,13 +77,16 @@ fn find_by(
     kinds: impl Fn(&[u8; BLOCK]) -> Kinds,
     short: impl Fn(&[u8; BLOCK]) -> u64,
     is_cheap: bool,
-) {
+) -> bool {
+    let mut all_others = 0;
     let mut marks = |block: &[u8; BLOCK]| {
         let Kinds {
             quotes,
             backslashes,
             controls,
+            others,
         } = kinds(block);
+        all_others |= others;
         // Most texts have a backslash in some blocks and none in others: where it takes few instructions,
         // no branch is to guess in which.
         let escaped = if !is_cheap && backslashes == 0 {
@@ -107,6 +114,7 @@ fn find_by(
         filled[..rest.len()].copy_from_slice(rest);
         *found = marks(&filled);
     }
+    all_others == 0
 }
 
 /// The bytes that a backslash escapes.
@@ -136,10 +144,36 @@ pub(crate) fn backslashes(block: &[u8; BLOCK]) -> u64 {
 /// There are not as many in both.
 #[inline]
 pub(crate) fn copy(from: &[u8], to: &mut [u8]) {
+    copy_by(from, to, |_| {});
+}
+
+/// Copy bytes, and count the line feeds among them: while one waits for memory, that takes no time.
+///
+/// # Panics
+/// There are not as many in both.
+pub(crate) fn copy_lines(from: &[u8], to: &mut [u8]) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 machine has the instructions.
+    return unsafe { sse2::copy_lines(from, to) };
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        copy(from, to);
+        memchr::memchr_iter(b'\n', to).count() as u64
+    }
+}
+
+/// Copy bytes and look at each block of them.
+#[inline(always)]
+#[allow(clippy::inline_always)] // as above
+fn copy_by(from: &[u8], to: &mut [u8], mut look: impl FnMut(&[u8; BLOCK])) {
     assert_eq!(from.len(), to.len());
-    let ((from, rest), (to, left)) = (from.as_chunks::<BLOCK>(), to.as_chunks_mut::<BLOCK>());
+    let ((from, rest), (to, left)) = (from.as_chunks(), to.as_chunks_mut());
     for (from, to) in from.iter().zip(to) {
-        *to = *from;
+        let block = *from;
+        *to = block;
+        look(&block);
+        // SAFETY: it does nothing. Without it the compiler may see a copy here, and call the library.
+        unsafe { std::arch::asm!("", options(nostack, preserves_flags)) };
     }
     left.copy_from_slice(rest);
 }
@@ -176,27 +210,27 @@ mod vbmi {
     use super::{BLOCK, KINDS, Kinds, Marks, SHORT, find_by};
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,bmi1")]
-    pub(super) fn find_marks(bytes: &[u8], carry: &mut u64, found: &mut [Marks]) {
+    pub(super) fn find_marks(bytes: &[u8], carry: &mut u64, found: &mut [Marks]) -> bool {
         find_by(
             bytes,
             carry,
             found,
             |block| kinds(block),
-            |block| of(look_up(block), SHORT),
+            |block| of(look_up(block).0, SHORT),
             true,
-        );
+        )
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
     #[inline]
     fn kinds(block: &[u8; BLOCK]) -> Kinds {
-        let looked_up = look_up(block);
-        Kinds::by(|kind| of(looked_up, kind))
+        let (looked_up, others) = look_up(block);
+        Kinds::by(|kind| of(looked_up, kind), others)
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
     #[inline]
-    fn look_up(block: &[u8; BLOCK]) -> __m512i {
+    fn look_up(block: &[u8; BLOCK]) -> (__m512i, u64) {
         // SAFETY: as many bytes can be read there, wherever they stand.
         let (bytes, low, high) = unsafe {
             (
@@ -206,7 +240,9 @@ mod vbmi {
             )
         };
         // Where the highest bit is set, what is looked up would be that of the byte without it.
-        _mm512_maskz_permutex2var_epi8(!_mm512_movepi8_mask(bytes), low, bytes, high)
+        let others = _mm512_movepi8_mask(bytes);
+        let looked_up = _mm512_maskz_permutex2var_epi8(!others, low, bytes, high);
+        (looked_up, others)
     }
 
     #[target_feature(enable = "avx512f,avx512bw")]
@@ -219,14 +255,44 @@ mod vbmi {
 #[cfg(target_arch = "x86_64")]
 mod sse2 {
     use std::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128,
-        _mm_set1_epi8,
+        __m128i, _mm_add_epi64, _mm_cmpeq_epi8, _mm_cvtsi128_si64, _mm_loadu_si128, _mm_min_epu8,
+        _mm_movemask_epi8, _mm_or_si128, _mm_sad_epu8, _mm_set1_epi8, _mm_setzero_si128,
+        _mm_sub_epi8, _mm_unpackhi_epi64,
     };
 
-    use super::{BLOCK, Kinds, Marks, find_by};
+    use super::{BLOCK, Kinds, Marks, copy_by, find_by};
+
+    /// Blocks after which no count of 8 bits has run over.
+    const COUNTED: usize = u8::MAX as usize / (BLOCK / 16);
 
     #[target_feature(enable = "sse2")]
-    pub(super) fn find_marks(bytes: &[u8], carry: &mut u64, found: &mut [Marks]) {
+    pub(super) fn copy_lines(from: &[u8], to: &mut [u8]) -> u64 {
+        assert_eq!(from.len(), to.len());
+        let (zero, feed) = (_mm_setzero_si128(), _mm_set1_epi8(b'\n'.cast_signed()));
+        let mut all = 0;
+        for (from, to) in from
+            .chunks(COUNTED * BLOCK)
+            .zip(to.chunks_mut(COUNTED * BLOCK))
+        {
+            let mut counts = zero;
+            copy_by(from, to, |block| {
+                for part in block.as_chunks::<16>().0 {
+                    // SAFETY: 16 bytes can be read there, wherever they stand.
+                    let bytes = unsafe { _mm_loadu_si128(part.as_ptr().cast()) };
+                    counts = _mm_sub_epi8(counts, _mm_cmpeq_epi8(bytes, feed)); // which is -1
+                }
+            });
+            let sums = _mm_sad_epu8(counts, zero);
+            let sum = _mm_add_epi64(sums, _mm_unpackhi_epi64(sums, sums));
+            let rest = from.as_chunks::<BLOCK>().1;
+            let rest = memchr::memchr_iter(b'\n', rest).count();
+            all += _mm_cvtsi128_si64(sum).cast_unsigned() + rest as u64;
+        }
+        all
+    }
+
+    #[target_feature(enable = "sse2")]
+    pub(super) fn find_marks(bytes: &[u8], carry: &mut u64, found: &mut [Marks]) -> bool {
         find_by(
             bytes,
             carry,
@@ -234,7 +300,7 @@ mod sse2 {
             |block| kinds(block),
             |block| short(block),
             false,
-        );
+        )
     }
 
     #[target_feature(enable = "sse2")]
@@ -247,6 +313,7 @@ mod sse2 {
             controls: bits(block, |bytes| {
                 _mm_cmpeq_epi8(_mm_min_epu8(bytes, last_control), bytes)
             }),
+            others: bits(block, |bytes| bytes),
         }
     }
 
@@ -288,7 +355,9 @@ mod portable {
     use super::{BLOCK, KINDS, Kinds, SHORT};
 
     pub(super) fn kinds(block: &[u8; BLOCK]) -> Kinds {
-        Kinds::by(|kind| bits(block, kind))
+        let others = block.iter().rev();
+        let others = others.fold(0, |bits, byte| bits << 1 | u64::from(!byte.is_ascii()));
+        Kinds::by(|kind| bits(block, kind), others)
     }
 
     pub(super) fn short(block: &[u8; BLOCK]) -> u64 {
@@ -330,13 +399,14 @@ mod tests {
         for instructions in Instructions::all() {
             let mut found = vec![Marks::default(); bytes.len() / BLOCK + 1];
             let mut carry = u64::from(is_escaped);
-            find_marks(bytes, &mut carry, &mut found, instructions);
+            let is_ascii = find_marks(bytes, &mut carry, &mut found, instructions);
             assert_eq!(found, expected(bytes, is_escaped), "{instructions:?}");
+            assert_eq!(is_ascii, bytes.is_ascii(), "{instructions:?}");
         }
         for is_cheap in [false, true] {
             let mut found = vec![Marks::default(); bytes.len() / BLOCK + 1];
             let mut carry = u64::from(is_escaped);
-            find_by(
+            let is_ascii = find_by(
                 bytes,
                 &mut carry,
                 &mut found,
@@ -345,6 +415,26 @@ mod tests {
                 is_cheap,
             );
             assert_eq!(found, expected(bytes, is_escaped), "cheap: {is_cheap}");
+            assert_eq!(is_ascii, bytes.is_ascii());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_copied_is_counted(
+            lines in prop::collection::vec((0..300_usize, 1..200_usize), 0..60),
+            only in any::<bool>(),
+        ) {
+            let line = |&(letters, feeds): &(usize, usize)| {
+                let letters = if only { 0 } else { letters };
+                [vec![b'x'; letters], vec![b'\n'; feeds]].concat()
+            };
+            let from: Vec<u8> = lines.iter().flat_map(line).collect();
+            let (mut to, mut same) = (vec![0; from.len()], vec![0; from.len()]);
+            let feeds: usize = lines.iter().map(|(_, feeds)| feeds).sum();
+            prop_assert_eq!(copy_lines(&from, &mut to), feeds as u64);
+            copy(&from, &mut same);
+            prop_assert_eq!((&to, &same), (&from, &from));
         }
     }
 

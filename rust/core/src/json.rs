@@ -3,8 +3,9 @@
 //! [`validate`] accepts what RFC 8259 accepts, in UTF-8, nested up to [`MAX_DEPTH`], and nothing else.
 //! What it returns is a [`Value`], whose methods trust the bytes.
 //!
-//! Bytes are looked at twice: for their encoding, and for their structure. Inside strings the second look
-//! goes from stop to stop ([`crate::blocks`]), which are found for many bytes at a time.
+//! Inside strings the scan goes from stop to stop ([`crate::blocks`]), which are found for many bytes at a
+//! time, and so is whether all of them are ASCII. If not, the encoding is looked at after the structure;
+//! what is wrong with it is told first.
 
 use crate::blocks::{BLOCK, Marks, find_marks};
 use crate::error::Problem;
@@ -52,27 +53,23 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), Problem> {
 }
 
 fn check_all(bytes: &[u8], record: impl Record) -> Result<(), Problem> {
-    if !bytes.is_ascii()
-        && let Err(error) = std::str::from_utf8(bytes)
-    {
-        return Err(Problem::InvalidUtf8 {
+    let mut scan = Scan::of(bytes, record);
+    let found = scan.whole();
+    // What is no ASCII stands in strings, of which all was seen, or is wrong there too.
+    if found.is_ok() && scan.is_ascii {
+        return Ok(());
+    }
+    match simdutf8::compat::from_utf8(bytes) {
+        Ok(_) => found,
+        Err(error) => Err(Problem::InvalidUtf8 {
             at: error.valid_up_to(),
-        });
+        }),
     }
-    let end = Scan::run(bytes, skip_space(bytes, 0), record)?;
-    let rest = skip_space(bytes, end);
-    if rest < bytes.len() {
-        return Err(Problem::InvalidJson {
-            at: rest,
-            expected: "the end of the row",
-        });
-    }
-    Ok(())
 }
 
 /// The end of the value that begins at `start`, whatever follows. Does not look at the encoding.
 pub(crate) fn validate_first(bytes: &[u8], start: usize) -> Result<usize, Problem> {
-    Scan::run(bytes, start, Unrecorded)
+    Scan::of(bytes, Unrecorded).first(start)
 }
 
 /// A text as a JSON string.
@@ -97,24 +94,43 @@ struct Scan<'a, R> {
     marks: [Marks; WINDOW],
     /// Is the first byte behind them escaped?
     escapes: u64,
+    /// Were the blocks so far ASCII?
+    is_ascii: bool,
     instructions: Instructions,
     problem: Option<Problem>,
 }
 
-impl<R: Record> Scan<'_, R> {
-    /// The end of the value that begins at `start`.
-    fn run(bytes: &[u8], start: usize, record: R) -> Result<usize, Problem> {
-        let mut scan = Scan {
+impl<'a, R: Record> Scan<'a, R> {
+    fn of(bytes: &'a [u8], record: R) -> Self {
+        Self {
             bytes,
             record,
             window: usize::MAX,
             marks: [Marks::default(); WINDOW],
             escapes: 0,
+            is_ascii: true,
             instructions: Instructions::here(),
             problem: None,
-        };
-        let end = scan.value(start, 0);
-        end.map_err(|Wrong| scan.problem.expect("what is wrong was told"))
+        }
+    }
+
+    /// Is all of it one value?
+    fn whole(&mut self) -> Result<(), Problem> {
+        let end = self.first(skip_space(self.bytes, 0))?;
+        let rest = skip_space(self.bytes, end);
+        if rest < self.bytes.len() {
+            return Err(Problem::InvalidJson {
+                at: rest,
+                expected: "the end of the row",
+            });
+        }
+        Ok(())
+    }
+
+    /// The end of the value that begins at `start`.
+    fn first(&mut self, start: usize) -> Result<usize, Problem> {
+        let end = self.value(start, 0);
+        end.map_err(|Wrong| self.problem.take().expect("what is wrong was told"))
     }
 
     fn peek(&self, at: usize) -> Option<u8> {
@@ -239,31 +255,31 @@ impl<R: Record> Scan<'_, R> {
     /// before it.
     #[inline]
     fn next_stop(&mut self, at: usize, escapes: &mut Escapes) -> usize {
-        let mut block = at / BLOCK;
-        let mut from = u64::MAX << (at % BLOCK);
-        loop {
-            let Marks { stops, backslashes } = self.marks_of(block);
-            let stops = stops & from;
-            let before = from & !stops & stops.wrapping_sub(1);
-            if backslashes & before != 0 && *escapes == Escapes::None {
-                *escapes = Escapes::Short;
-            }
-            if stops != 0 {
-                return self
-                    .bytes
-                    .len()
-                    .min(block * BLOCK + stops.trailing_zeros() as usize);
-            }
-            block += 1;
-            from = u64::MAX;
-            if block > self.bytes.len() / BLOCK {
-                return self.bytes.len();
+        let (mut block, mut from) = (at / BLOCK, u64::MAX << (at % BLOCK));
+        let (mut end, mut backslashes) = (self.bytes.len(), 0);
+        'search: while block <= self.bytes.len() / BLOCK {
+            for marks in self.marks_from(block) {
+                let stops = marks.stops & from;
+                if stops != 0 {
+                    end = end.min(block * BLOCK + stops.trailing_zeros() as usize);
+                    backslashes |= marks.backslashes & from & !stops & stops.wrapping_sub(1);
+                    break 'search;
+                }
+                backslashes |= marks.backslashes & from;
+                from = u64::MAX;
+                block += 1;
             }
         }
+        if backslashes != 0 && *escapes == Escapes::None {
+            *escapes = Escapes::Short;
+        }
+        end
     }
 
+    /// The marks of a block and of some behind it; behind the end of the bytes, where no string goes on,
+    /// any.
     #[inline]
-    fn marks_of(&mut self, block: usize) -> Marks {
+    fn marks_from(&mut self, block: usize) -> &[Marks] {
         if block / WINDOW != self.window {
             // Between strings no byte is escaped, so what was passed over escapes nothing.
             if block / WINDOW != self.window.wrapping_add(1) {
@@ -272,9 +288,10 @@ impl<R: Record> Scan<'_, R> {
             self.window = block / WINDOW;
             let rest = self.bytes.get(self.window * (WINDOW * BLOCK)..);
             let rest = rest.unwrap_or_default();
-            find_marks(rest, &mut self.escapes, &mut self.marks, self.instructions);
+            self.is_ascii &=
+                find_marks(rest, &mut self.escapes, &mut self.marks, self.instructions);
         }
-        self.marks[block % WINDOW]
+        &self.marks[block % WINDOW..]
     }
 
     /// The end of the four digits at `at`.

@@ -82,7 +82,6 @@ pub(crate) struct Output {
     /// Bytes of these that are hashed.
     hashed: usize,
     hashes: Hashes,
-    lines: u64,
     index: Vec<u64>,
 }
 
@@ -97,7 +96,6 @@ impl Output {
                 gathered,
                 hashed: 0,
                 hashes: Hashes::default(),
-                lines: 0,
                 index: Vec::new(),
             }),
             Err(source) => Err(Error::Write { path, source }),
@@ -108,7 +106,7 @@ impl Output {
         while !bytes.is_empty() {
             bytes = self.gathered.take(bytes);
             if self.gathered.len - self.hashed >= AT_HAND {
-                self.look();
+                self.hash();
             }
             if self.gathered.is_full() {
                 self.send()?;
@@ -117,16 +115,14 @@ impl Output {
         Ok(())
     }
 
-    /// Hash what is new, and count its lines: of what will be written, not of what was asked for.
-    fn look(&mut self) {
-        let new = &self.gathered.bytes()[self.hashed..];
-        self.hashes.add(new);
-        self.lines += memchr::memchr_iter(b'\n', new).count() as u64;
+    /// Hash what is new: what will be written, not what was asked for.
+    fn hash(&mut self) {
+        self.hashes.add(&self.gathered.bytes()[self.hashed..]);
         self.hashed = self.gathered.len;
     }
 
     fn send(&mut self) -> Result<()> {
-        self.look();
+        self.hash();
         self.hashed = 0;
         let sent = self.to.send(&mut self.gathered);
         sent.map_err(|source| self.failed(source))
@@ -165,7 +161,7 @@ impl Output {
         let name = self.path.file_name().unwrap_or_default();
         Ok(Written {
             name: name.to_string_lossy().into_owned(),
-            rows: self.lines,
+            rows: self.gathered.lines,
             bytes,
             hash: whole.finish_128(),
             blocks,

@@ -199,11 +199,14 @@ impl Roles {
     }
 }
 
+/// The factors of [`mix`].
+pub(crate) const MIX: (u64, u64) = (0xBF58_476D_1CE4_E5B9, 0x94D0_49BB_1331_11EB);
+
 /// A bijection of 64 bits in which every bit of the input moves every bit of the output (Stafford's
 /// variant 13).
 #[must_use]
 pub fn mix(mut hash: u64) -> u64 {
-    hash = (hash ^ (hash >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    hash = (hash ^ (hash >> 30)).wrapping_mul(MIX.0);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(MIX.1);
     hash ^ (hash >> 31)
 }

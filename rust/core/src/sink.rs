@@ -11,32 +11,35 @@ use std::thread::{self, JoinHandle};
 
 use memmap2::MmapMut;
 
-use crate::blocks::copy;
+use crate::blocks::copy_lines;
 
 /// Bytes that are gathered before they are written, in whole pages. Less is more work for the system.
 pub(crate) const PAGES: usize = if cfg!(test) { 1 << 12 } else { 1 << 20 };
 /// What of a file lies beyond so many bytes goes past the page cache, and may be written by another thread.
 pub(crate) const LARGE: u64 = 16 * PAGES as u64;
-/// Bytes that are copied, hashed and counted before others are: they stay in the nearest cache meanwhile.
-pub(crate) const AT_HAND: usize = if cfg!(test) { 1 << 10 } else { 1 << 14 };
+/// Bytes that are copied and hashed before others are: they stay in the nearest cache meanwhile.
+pub(crate) const AT_HAND: usize = if cfg!(test) { 1 << 10 } else { 1 << 12 };
 
 /// Bytes that are gathered; they begin with a page, as is asked of what goes past the page cache.
 pub(crate) struct Gathered {
     pages: MmapMut,
     pub len: usize,
+    /// Line feeds among all bytes that were ever taken.
+    pub lines: u64,
 }
 
 impl Gathered {
     pub(crate) fn new() -> io::Result<Self> {
         let pages = MmapMut::map_anon(PAGES)?; // takes no memory before it is used
-        Ok(Self { pages, len: 0 })
+        let (len, lines) = (0, 0);
+        Ok(Self { pages, len, lines })
     }
 
-    /// Take some bytes, as many as there is room for, and give back the others.
+    /// Take the first of some bytes, as many as are at hand and there is room for; gives back the others.
     pub(crate) fn take<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
         let room = PAGES - self.len;
         let (now, rest) = bytes.split_at(bytes.len().min(room).min(AT_HAND));
-        copy(now, &mut self.pages[self.len..][..now.len()]);
+        self.lines += copy_lines(now, &mut self.pages[self.len..][..now.len()]);
         self.len += now.len();
         rest
     }
@@ -215,7 +218,15 @@ impl Behind {
     /// Take what is gathered, and leave room for more; false if the file failed.
     fn add(&self, gathered: &mut Gathered) -> io::Result<bool> {
         let next = self.written.try_recv().or_else(|_| Gathered::new())?;
-        let full = std::mem::replace(gathered, Gathered { len: 0, ..next });
+        let lines = gathered.lines;
+        let full = std::mem::replace(
+            gathered,
+            Gathered {
+                len: 0,
+                lines,
+                ..next
+            },
+        );
         Ok(self.to.as_ref().is_some_and(|to| to.send(full).is_ok()))
     }
 

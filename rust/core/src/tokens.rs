@@ -97,14 +97,15 @@ impl Tokenizer {
         let mut tokens = [0; BATCH];
         let mut at = 0;
         while at < starts.len() {
+            let (first, most) = (starts[at], starts.len().min(at + BATCH));
             // What is not ASCII may be a token of its own, or belong to the one before it.
-            let is_plain =
-                |at: &usize| lower[starts[*at]].is_ascii() && lower[lasts[*at] + 1].is_ascii();
-            let most = starts.len().min(at + BATCH);
             let end = if ascii.is_pure() {
                 most
+            } else if lower[first].is_ascii() {
+                let plain = first + ascii_length(&lower[first..=lasts[most - 1] + 1]);
+                at + lasts[at..most].partition_point(|last| last + 1 < plain)
             } else {
-                (at..most).find(|at| !is_plain(at)).unwrap_or(most)
+                at
             };
             if at < end {
                 let (starts, lasts) = (&starts[at..end], &lasts[at..end]);
@@ -200,6 +201,17 @@ fn pieces(text: &[u8], size: usize) -> impl Iterator<Item = Range<usize>> {
         start = piece.end;
         (!piece.is_empty()).then_some(piece)
     })
+}
+
+/// How many bytes stand before the first that is not ASCII.
+fn ascii_length(text: &[u8]) -> usize {
+    let (eights, rest) = text.as_chunks();
+    let others = |eight: &[u8; 8]| u64::from_le_bytes(*eight) & 0x8080_8080_8080_8080;
+    if let Some(at) = eights.iter().position(|eight| others(eight) != 0) {
+        return 8 * at + others(&eights[at]).trailing_zeros() as usize / 8;
+    }
+    let first = rest.iter().position(|byte| !byte.is_ascii());
+    first.map_or(text.len(), |first| text.len() - rest.len() + first)
 }
 
 fn hash(scalars: &[char], is_number: bool, bytes: &mut Vec<u8>) -> u64 {

@@ -62,7 +62,14 @@ fn unescape_by(
         let rest = &inside[at..];
         let to = text[end..].first_chunk_mut().expect("there is room");
         let (taken, written) = if let Some(block) = rest.first_chunk() {
-            first(block, to)
+            let (taken, written) = first(block, to);
+            if taken == BLOCK {
+                // Said in so many words, the next block need not wait until this one is looked at.
+                at += BLOCK;
+                end += written;
+                continue;
+            }
+            (taken, written)
         } else {
             let mut block = [0; BLOCK];
             block[..rest.len()].copy_from_slice(rest);

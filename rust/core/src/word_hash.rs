@@ -53,8 +53,8 @@ pub fn hash_words(
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
 fn hash_words_avx512(bytes: &[u8], starts: &[usize], lasts: &[usize], tokens: &mut [u64; BATCH]) {
-    hash_words_by(bytes, starts, lasts, tokens, |words| {
-        fetch_avx512(bytes, starts, lasts, words)
+    hash_words_by(bytes, starts, lasts, tokens, |starts, lasts| {
+        fetch_avx512(bytes, starts, lasts)
     });
 }
 
@@ -67,39 +67,51 @@ fn hash_words_avx2(bytes: &[u8], starts: &[usize], lasts: &[usize], tokens: &mut
 #[inline(always)]
 #[allow(clippy::inline_always)] // compiled once for each instruction set that calls it
 fn hash_words_portable(bytes: &[u8], starts: &[usize], lasts: &[usize], tokens: &mut [u64; BATCH]) {
-    hash_words_by(bytes, starts, lasts, tokens, |words| {
-        fetch(bytes, starts, lasts, words)
+    hash_words_by(bytes, starts, lasts, tokens, |starts, lasts| {
+        fetch(bytes, starts, lasts)
     });
 }
 
-/// The first bytes of words, and how many of them there are.
+/// The first bytes of words of a step, and how many of them there are.
 struct Words {
-    letters: [u64; BATCH],
-    lengths: [u64; BATCH],
+    letters: [u64; LANES],
+    lengths: [u64; LANES],
+    /// A bit for each that is longer than fits.
+    long: u8,
 }
 
-/// Fetch words; returns a bit for each that is longer than fits.
+/// Fetch words.
 #[inline(always)]
 #[allow(clippy::inline_always)] // as above
-fn fetch(bytes: &[u8], starts: &[usize], lasts: &[usize], words: &mut Words) -> u64 {
-    let mut long = 0;
-    let fetched = words.letters.iter_mut().zip(&mut words.lengths);
-    let places = starts.iter().zip(lasts).zip(fetched);
-    for (at, ((&start, &last), (letters, length))) in places.enumerate() {
+fn fetch(bytes: &[u8], starts: &[usize], lasts: &[usize]) -> Words {
+    let mut words = Words {
+        letters: [0; LANES],
+        lengths: [1; LANES],
+        long: 0,
+    };
+    let mut fetch = |at: usize, start: usize, last: usize| {
         let whole = last - start + 1;
-        long |= u64::from(whole > SHORT) << at;
-        *length = whole.min(SHORT) as u64;
+        words.long |= u8::from(whole > SHORT) << at;
+        let length = whole.min(SHORT) as u64;
         let eight = bytes[start..start + SHORT].try_into().expect("eight bytes");
-        *letters = u64::from_le_bytes(eight) & first(*length);
+        words.lengths[at] = length;
+        words.letters[at] = u64::from_le_bytes(eight) & first(length);
+    };
+    if let (Some(starts), Some(lasts)) = (starts.first_chunk(), lasts.first_chunk()) {
+        let all: (&[usize; LANES], &[usize; LANES]) = (starts, lasts);
+        (0..LANES).for_each(|at| fetch(at, all.0[at], all.1[at]));
+    } else {
+        let some = starts.iter().zip(lasts).enumerate();
+        some.for_each(|(at, (&start, &last))| fetch(at, start, last));
     }
-    long
+    words
 }
 
-/// The same, eight in a step.
+/// The same, all at once.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
 #[inline]
-fn fetch_avx512(bytes: &[u8], starts: &[usize], lasts: &[usize], words: &mut Words) -> u64 {
+fn fetch_avx512(bytes: &[u8], starts: &[usize], lasts: &[usize]) -> Words {
     use std::arch::x86_64::{
         _mm512_add_epi64, _mm512_and_si512, _mm512_cmpgt_epu64_mask, _mm512_mask_i64gather_epi64,
         _mm512_maskz_loadu_epi64, _mm512_min_epu64, _mm512_set1_epi64, _mm512_setzero_si512,
@@ -108,43 +120,39 @@ fn fetch_avx512(bytes: &[u8], starts: &[usize], lasts: &[usize], words: &mut Wor
 
     let all = |number: usize| _mm512_set1_epi64((number as u64).cast_signed());
     let last_start = bytes.len().checked_sub(SHORT).expect("eight bytes or more");
-    let (letters, _) = words.letters.as_chunks_mut::<LANES>();
-    let (lengths, _) = words.lengths.as_chunks_mut::<LANES>();
-    let places = starts.chunks(LANES).zip(lasts.chunks(LANES));
-    let mut long = 0;
-    for (step, ((starts, lasts), (letters, lengths))) in
-        places.zip(letters.iter_mut().zip(lengths)).enumerate()
-    {
-        let there = u8::MAX >> (LANES - starts.len().min(lasts.len()));
-        // SAFETY: as many numbers stand there as bits in the mask.
-        let (starts, lasts) = unsafe {
-            (
-                _mm512_maskz_loadu_epi64(there, starts.as_ptr().cast()),
-                _mm512_maskz_loadu_epi64(there, lasts.as_ptr().cast()),
-            )
-        };
-        let are_inside = _mm512_cmpgt_epu64_mask(starts, all(last_start)) == 0;
-        assert!(are_inside, "eight bytes stand behind each start");
-        let nothing = _mm512_setzero_si512();
-        // SAFETY: all that is fetched is inside.
-        let fetched = unsafe {
-            _mm512_mask_i64gather_epi64::<1>(nothing, there, starts, bytes.as_ptr().cast())
-        };
-        let whole = _mm512_add_epi64(_mm512_sub_epi64(lasts, starts), all(1));
-        let length = _mm512_min_epu64(whole, all(SHORT));
-        long |= u64::from(_mm512_cmpgt_epu64_mask(whole, all(SHORT))) << (step * LANES);
-        let bits_behind = _mm512_sub_epi64(all(64), _mm512_slli_epi64::<3>(length));
-        let kept = _mm512_srlv_epi64(_mm512_set1_epi64(-1), bits_behind);
-        // SAFETY: as many numbers can be written there.
-        unsafe {
-            _mm512_storeu_epi64(letters.as_mut_ptr().cast(), _mm512_and_si512(fetched, kept));
-            _mm512_storeu_epi64(lengths.as_mut_ptr().cast(), length);
-        }
+    let there = u8::MAX >> LANES.saturating_sub(starts.len().min(lasts.len()));
+    // SAFETY: as many numbers stand there as bits in the mask.
+    let (starts, lasts) = unsafe {
+        (
+            _mm512_maskz_loadu_epi64(there, starts.as_ptr().cast()),
+            _mm512_maskz_loadu_epi64(there, lasts.as_ptr().cast()),
+        )
+    };
+    let are_inside = _mm512_cmpgt_epu64_mask(starts, all(last_start)) == 0;
+    assert!(are_inside, "eight bytes stand behind each start");
+    let nothing = _mm512_setzero_si512();
+    // SAFETY: all that is fetched is inside.
+    let fetched =
+        unsafe { _mm512_mask_i64gather_epi64::<1>(nothing, there, starts, bytes.as_ptr().cast()) };
+    let whole = _mm512_add_epi64(_mm512_sub_epi64(lasts, starts), all(1));
+    let length = _mm512_min_epu64(whole, all(SHORT));
+    let bits_behind = _mm512_sub_epi64(all(64), _mm512_slli_epi64::<3>(length));
+    let kept = _mm512_srlv_epi64(_mm512_set1_epi64(-1), bits_behind);
+    let mut words = Words {
+        letters: [0; LANES],
+        lengths: [0; LANES],
+        long: _mm512_cmpgt_epu64_mask(whole, all(SHORT)),
+    };
+    let fetched = _mm512_and_si512(fetched, kept);
+    // SAFETY: as many numbers can be written there.
+    unsafe {
+        _mm512_storeu_epi64(words.letters.as_mut_ptr().cast(), fetched);
+        _mm512_storeu_epi64(words.lengths.as_mut_ptr().cast(), length);
     }
-    long
+    words
 }
 
-/// By a way to fetch words.
+/// By a way to fetch up to [`LANES`] words.
 #[inline(always)]
 #[allow(clippy::inline_always)] // as above
 fn hash_words_by(
@@ -152,25 +160,20 @@ fn hash_words_by(
     starts: &[usize],
     lasts: &[usize],
     tokens: &mut [u64; BATCH],
-    fetch: impl Fn(&mut Words) -> u64,
+    fetch: impl Fn(&[usize], &[usize]) -> Words,
 ) {
-    let mut words = Words {
-        letters: [0; BATCH],
-        lengths: [1; BATCH],
-    };
-    let mut long = fetch(&mut words);
-    let Words { letters, lengths } = &words;
-    let count = starts.len().min(lasts.len());
-    let steps = letters
-        .as_chunks::<LANES>()
-        .0
-        .iter()
-        .zip(lengths.as_chunks::<LANES>().0);
-    let steps = steps.zip(tokens.as_chunks_mut::<LANES>().0);
-    for ((letters, lengths), tokens) in steps.take(count.div_ceil(LANES)) {
-        for lane in 0..LANES {
-            tokens[lane] = short_token(letters[lane], lengths[lane]);
+    let mut long = 0;
+    let places = starts.chunks(LANES).zip(lasts.chunks(LANES));
+    let steps = places.zip(tokens.as_chunks_mut::<LANES>().0);
+    for (step, ((starts, lasts), tokens)) in steps.enumerate() {
+        let words = fetch(starts, lasts);
+        for (token, (&letters, &length)) in tokens
+            .iter_mut()
+            .zip(words.letters.iter().zip(&words.lengths))
+        {
+            *token = short_token(letters, length);
         }
+        long |= u64::from(words.long) << (step * LANES);
     }
     while long != 0 {
         let at = long.trailing_zeros() as usize;
