@@ -54,8 +54,8 @@ BUGS = (
     Bug(
         "a row is removed for a neighbour that was removed itself",
         "cluster.rs",
-        "if settled.is_kept[other] {",
-        "if true {",
+        "fate => return fate == KEPT,",
+        "_ => return true,",
     ),
     Bug(
         "a prefix is one element too short",

@@ -5,21 +5,22 @@
 //! transitive, or chains of small edits would remove rows that are like nothing kept. The outcome
 //! is unique, so any schedule must reach it (Blelloch, Fineman and Shun 2012).
 //!
-//! Rows go in blocks: first every row of a block is compared with what was kept before it, in
-//! parallel; the rows left over are compared with one another, in parallel up to each row's first
-//! neighbour; then one walk over the block settles it.
+//! Threads take the rows in order. One that has to know whether an earlier row is kept waits until the
+//! thread that has it has decided; the first row that is not decided waits for none. After some rows, what
+//! was kept is listed, so that none is met again that was not.
 //!
 //! What a reader would get wrong: all numbers of rows here are ranks in the order of priority
 //! ([`crate::priority::Walk`]), but for those in what is returned.
 
-use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize};
 
 use rayon::prelude::*;
 
 use crate::bands::Buckets;
 use crate::error::Result;
-use crate::judge::{FamilyId, Judge, Verdict};
+use crate::judge::{Judge, Verdict};
 use crate::priority::Walk;
 use crate::shingles::RowSets;
 use crate::sketches::Sketches;
@@ -27,8 +28,11 @@ use crate::tally::{Pair, Tally};
 use crate::verify::{Overlap, sizes_allow};
 use crate::watch::{Stage, Watch};
 
-/// Rows a block: enough to share out, few enough that comparing all with all is cheap.
-const BLOCK: usize = 1024;
+/// Rows after which the kept ones are listed.
+const WINDOW: usize = 1024;
+
+/// Rows that a thread takes at a time.
+const TAKEN: usize = 4;
 
 /// A removed row, the kept row that stands for it, and how alike they are in the least similar
 /// group.
@@ -46,29 +50,61 @@ pub(crate) struct KeepFirst<'a, S> {
     pub sizes: &'a [u32],
     /// None where roles are compared one by one.
     pub sketches: Option<Sketches<'a>>,
-    /// Shingles that a block may hold in memory; how rows fall into blocks changes no decision.
-    pub shingles_a_block: u64,
     /// The sets of a row.
     pub sets: S,
     pub watch: &'a Watch,
 }
 
-/// What was found out about one row of a block.
+/// What became of the rows of a window, by position.
+struct Fates {
+    list: Vec<AtomicU8>,
+    /// A row failed: others are not decided any more.
+    failed: AtomicBool,
+}
+
+const OPEN: u8 = 0;
+const KEPT: u8 = 1;
+const REMOVED: u8 = 2;
+
+impl Fates {
+    fn new(rows: usize) -> Self {
+        let list = std::iter::repeat_with(AtomicU8::default).take(rows);
+        Self {
+            list: list.collect(),
+            failed: AtomicBool::new(false),
+        }
+    }
+
+    /// Is a row kept? Waits until another thread knows; false too if it never will.
+    fn is_kept(&self, at: usize) -> bool {
+        let mut turns = 0;
+        loop {
+            match self.list[at].load(Acquire) {
+                OPEN if self.failed.load(Relaxed) => return false,
+                OPEN if turns < 64 => std::hint::spin_loop(),
+                OPEN => std::thread::yield_now(),
+                fate => return fate == KEPT,
+            }
+            turns += 1;
+        }
+    }
+}
+
+/// Tells the others when its thread fails, however that comes.
+struct Working<'f>(&'f Fates);
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        self.0.failed.store(true, Relaxed);
+    }
+}
+
+/// What one thread found out.
+#[derive(Default)]
 struct Found {
-    /// None if there was nothing to compare it with.
-    sets: Option<Arc<RowSets>>,
-    removal: Option<Removal>,
+    removals: Vec<Removal>,
     tally: Tally,
 }
-
-/// The first neighbour of a row among a list of candidates, at or after a position in it.
-struct Next {
-    neighbour: Option<(usize, Overlap, Edits)>,
-    /// Candidates before it that are kept apart, or for now.
-    apart: Vec<(usize, Verdict)>,
-}
-
-type Edits = Vec<(FamilyId, u32)>;
 
 impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
     /// Decide rows, given in order of priority.
@@ -81,29 +117,18 @@ impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
             let (mut removals, mut tally) = (Vec::new(), Tally::default());
             candidates.forget_kept();
             self.watch.begin(Stage::Near, ranks.len() as u64);
-            let mut rest = ranks;
-            while !rest.is_empty() {
-                let (block, after) = rest.split_at(self.first_block(rest));
-                self.block(block, candidates, &mut tally, &mut removals)?;
-                self.watch.advance(block.len() as u64)?;
-                rest = after;
+            for window in ranks.chunks(WINDOW) {
+                for found in self.window(window, candidates)? {
+                    removals.extend(found.removals);
+                    tally.add(found.tally);
+                }
+                self.watch.advance(window.len() as u64)?;
             }
             if tally.asked.is_empty() {
                 return Ok((removals, tally));
             }
             self.judge.find_families(tally.asked)?;
         }
-    }
-
-    /// How many rows make the next block: as many as memory may hold the sets of, at least one.
-    fn first_block(&self, ranks: &[u32]) -> usize {
-        let mut shingles = 0;
-        let fits = |rank: &&u32| {
-            let fits = shingles < self.shingles_a_block;
-            shingles += u64::from(self.size(**rank));
-            fits
-        };
-        ranks.iter().take(BLOCK).take_while(fits).count().max(1)
     }
 
     fn size(&self, rank: u32) -> u32 {
@@ -122,208 +147,94 @@ impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
         at_most.reaches(self.judge.least_told())
     }
 
-    fn block(
-        &self,
-        block: &[u32],
-        candidates: &mut Candidates,
-        tally: &mut Tally,
-        removals: &mut Vec<Removal>,
-    ) -> Result<()> {
-        let (found, meetings) = rayon::join(
-            || {
-                let found = block.par_iter();
-                let found = found.map(|&rank| self.against_kept(rank, candidates));
-                found.collect::<Result<Vec<Found>>>()
-            },
-            || candidates.meetings(block),
-        );
-        let found = found?;
-        let settled = self.among(block, &found, &meetings, candidates)?;
-        for (&rank, is_kept) in block.iter().zip(settled.is_kept) {
-            if is_kept {
+    /// Decide the rows of a window, and list the kept ones.
+    fn window(&self, window: &[u32], candidates: &mut Candidates) -> Result<Vec<Found>> {
+        let (fates, taken) = (Fates::new(window.len()), AtomicUsize::new(0));
+        let work = |_| {
+            let mut found = Found::default();
+            let working = Working(&fates);
+            loop {
+                let first = taken.fetch_add(TAKEN, Relaxed);
+                if first >= window.len() || fates.failed.load(Relaxed) {
+                    std::mem::forget(working);
+                    return Ok(found);
+                }
+                for at in first..window.len().min(first + TAKEN) {
+                    let is_kept = self.decide(window, at, candidates, &fates, &mut found)?;
+                    fates.list[at].store(if is_kept { KEPT } else { REMOVED }, Release);
+                }
+            }
+        };
+        let threads = rayon::current_num_threads().min(window.len().div_ceil(TAKEN));
+        let found: Vec<Found> = (0..threads)
+            .into_par_iter()
+            .with_max_len(1)
+            .map(work)
+            .collect::<Result<_>>()?;
+        for (&rank, fate) in window.iter().zip(fates.list) {
+            if fate.into_inner() == KEPT {
                 candidates.keep(rank);
             }
         }
-        for found in found {
-            removals.extend(found.removal);
-            tally.add(found.tally);
-        }
-        removals.extend(settled.removals);
-        tally.add(settled.tally);
-        Ok(())
+        Ok(found)
     }
 
-    /// Compare a row with the rows that were kept before its block.
-    fn against_kept(&self, rank: u32, candidates: &Candidates) -> Result<Found> {
-        let row = self.walk.row(rank);
-        let (mut removal, mut tally) = (None, Tally::default());
-        let mut others = candidates.kept(rank);
-        others.retain(|&other| self.may_be_alike(rank, other));
-        let sets = if others.is_empty() {
-            None
-        } else {
-            Some((self.sets)(row)?)
-        };
-        for (other, sets) in others.into_iter().zip(sets.iter().cycle()) {
+    /// Compare a row with the kept ones before it: is it kept?
+    fn decide(
+        &self,
+        window: &[u32],
+        at: usize,
+        candidates: &Candidates,
+        fates: &Fates,
+        found: &mut Found,
+    ) -> Result<bool> {
+        let (rank, first) = (window[at], window[0]);
+        let (row, mut sets) = (self.walk.row(rank), None);
+        // Most rows of a large bucket are gone before those of its window are looked at.
+        let before = candidates.kept(rank).into_iter();
+        let beside = std::iter::once_with(|| candidates.beside(rank, first));
+        for other in before.chain(beside.flatten()) {
+            if !self.may_be_alike(rank, other) {
+                continue;
+            }
+            if other >= first {
+                let other = window.binary_search(&other);
+                if !fates.is_kept(other.expect("what is in a bucket is decided")) {
+                    continue;
+                }
+            }
             self.watch.check()?;
             let kept = self.walk.row(other);
+            let sets = match &sets {
+                Some(sets) => sets,
+                None => sets.insert((self.sets)(row)?),
+            };
             match self.judge.compare(sets, &*(self.sets)(kept)?)? {
                 Verdict::Different => {}
-                Verdict::Apart(apart) => tally.kept_apart(Pair { row, kept, apart }),
+                Verdict::Apart(apart) => found.tally.kept_apart(Pair { row, kept, apart }),
                 Verdict::Open(text) => {
-                    tally.asked.insert(text);
+                    found.tally.asked.insert(text);
                 }
                 Verdict::Duplicate { overlap, edits } => {
-                    tally.edited(&edits);
-                    removal = Some(Removal {
+                    found.tally.edited(&edits);
+                    found.removals.push(Removal {
                         row,
                         witness: kept,
                         overlap,
                     });
-                    break;
+                    return Ok(false);
                 }
             }
         }
-        Ok(Found {
-            sets,
-            removal,
-            tally,
-        })
-    }
-
-    /// Settle what is open in a block by comparing it with itself.
-    fn among(
-        &self,
-        block: &[u32],
-        found: &[Found],
-        meetings: &Meetings,
-        candidates: &Candidates,
-    ) -> Result<Settled> {
-        let is_open: Vec<bool> = found.iter().map(|found| found.removal.is_none()).collect();
-        let earlier = |at: usize| {
-            if !is_open[at] {
-                return Vec::new();
-            }
-            let mut earlier = candidates.earlier(at, meetings, &is_open);
-            earlier.retain(|&other| self.may_be_alike(block[at], block[other as usize]));
-            earlier
-        };
-        let among: Vec<Vec<u32>> = (0..block.len()).into_par_iter().map(earlier).collect();
-        let mut is_compared = vec![false; block.len()];
-        for (at, others) in among.iter().enumerate() {
-            is_compared[at] |= !others.is_empty();
-            for &other in others {
-                is_compared[other as usize] = true;
-            }
-        }
-        let sets: Vec<Option<Arc<RowSets>>> = found
-            .par_iter()
-            .enumerate()
-            .map(|(at, found)| match &found.sets {
-                _ if !is_compared[at] => Ok(None),
-                None => Ok(Some((self.sets)(self.walk.row(block[at]))?)),
-                sets => Ok(sets.clone()),
-            })
-            .collect::<Result<_>>()?;
-        let sets_of = |at: usize| sets[at].as_deref().expect("what is compared was read");
-        let next = |at: usize, from: usize| -> Result<Next> {
-            let mut apart = Vec::new();
-            for (position, &other) in among[at].iter().enumerate().skip(from) {
-                let other = other as usize;
-                self.watch.check()?;
-                match self.judge.compare(sets_of(at), sets_of(other))? {
-                    Verdict::Different => {}
-                    verdict @ (Verdict::Apart(_) | Verdict::Open(_)) => {
-                        apart.push((other, verdict));
-                    }
-                    Verdict::Duplicate { overlap, edits } => {
-                        let neighbour = Some((position, overlap, edits));
-                        return Ok(Next { neighbour, apart });
-                    }
-                }
-            }
-            let neighbour = None;
-            Ok(Next { neighbour, apart })
-        };
-        let first: Vec<Next> = (0..block.len())
-            .into_par_iter()
-            .map(|at| next(at, 0))
-            .collect::<Result<_>>()?;
-        let mut settled = Settled {
-            is_kept: is_open,
-            removals: Vec::new(),
-            tally: Tally::default(),
-        };
-        for (at, mut found) in first.into_iter().enumerate() {
-            let row = self.walk.row(block[at]);
-            loop {
-                for (other, verdict) in found.apart {
-                    let kept = self.walk.row(block[other]);
-                    match verdict {
-                        _ if !settled.is_kept[other] => {}
-                        Verdict::Apart(apart) => {
-                            settled.tally.kept_apart(Pair { row, kept, apart });
-                        }
-                        Verdict::Open(text) => {
-                            settled.tally.asked.insert(text);
-                        }
-                        Verdict::Duplicate { .. } | Verdict::Different => {}
-                    }
-                }
-                let Some((position, overlap, edits)) = found.neighbour else {
-                    break;
-                };
-                let other = among[at][position] as usize;
-                if settled.is_kept[other] {
-                    settled.is_kept[at] = false;
-                    settled.tally.edited(&edits);
-                    settled.removals.push(Removal {
-                        row,
-                        witness: self.walk.row(block[other]),
-                        overlap,
-                    });
-                    break;
-                }
-                found = next(at, position + 1)?;
-            }
-        }
-        Ok(settled)
-    }
-}
-
-struct Settled {
-    is_kept: Vec<bool>,
-    removals: Vec<Removal>,
-    tally: Tally,
-}
-
-/// Which rows of a block share buckets with earlier ones of it; a row is known by its position.
-#[derive(Default)]
-struct Meetings {
-    /// The rows of each bucket.
-    rows: Vec<u32>,
-    /// Sorted: a row, and those of `rows` that stand before it in one of its buckets.
-    earlier: Vec<(u32, Range<usize>)>,
-}
-
-impl Meetings {
-    fn of(&self, at: usize) -> &[(u32, Range<usize>)] {
-        let start = self
-            .earlier
-            .partition_point(|(other, _)| (*other as usize) < at);
-        let of_row = self.earlier[start..].iter();
-        let count = of_row
-            .take_while(|(other, _)| *other as usize == at)
-            .count();
-        &self.earlier[start..start + count]
+        Ok(true)
     }
 }
 
 /// Rows that may be alike: those that share a bucket. May be too many, never too few.
 pub(crate) struct Candidates {
     buckets: Buckets,
-    /// Where the rows of each bucket begin in the list of all. The first of them are the kept ones:
-    /// what stands there was met before, and nobody asks for it again.
+    /// Where the rows of each bucket begin in the list of all, in order. In place of the first of them stand
+    /// the kept ones: what stood there was met before, and nobody asks for it again.
     starts: Vec<usize>,
     kept_in: Vec<u32>,
 }
@@ -349,48 +260,29 @@ impl Candidates {
         self.buckets.rows()
     }
 
+    /// The rows of a bucket: those that are kept, and behind them those that are not known yet.
+    fn members(&self, bucket: u32) -> (&[u32], &[u32]) {
+        let bucket = bucket as usize;
+        let (start, size) = (self.starts[bucket], self.buckets.sizes[bucket] as usize);
+        self.buckets.members[start..start + size].split_at(self.kept_in[bucket] as usize)
+    }
+
     /// Kept rows, in order, each once.
     fn kept(&self, row: u32) -> Vec<u32> {
-        let mut rows = Vec::new();
-        for &bucket in self.buckets.of(row) {
-            let start = self.starts[bucket as usize];
-            let end = start + self.kept_in[bucket as usize] as usize;
-            rows.extend_from_slice(&self.buckets.members[start..end]);
-        }
-        self.agreed(rows, row as usize)
+        let buckets = self.buckets.of(row).iter();
+        let kept = buckets.flat_map(|&bucket| self.members(bucket).0);
+        self.agreed(kept.copied().collect(), row as usize)
     }
 
-    /// Where these rows meet in buckets.
-    fn meetings(&self, rows: &[u32]) -> Meetings {
-        let in_buckets = |(&row, at): (&u32, u64)| {
-            let buckets = self.buckets.of(row).iter();
-            buckets.map(move |&bucket| u64::from(bucket) << 32 | at)
+    /// Rows before this one, from the first one of its window on, in order, each once.
+    fn beside(&self, row: u32, first: u32) -> Vec<u32> {
+        let of_bucket = |&bucket: &u32| {
+            let (_, others) = self.members(bucket);
+            let begin = others.partition_point(|&other| other < first);
+            others[begin..].iter().take_while(|&&other| other < row)
         };
-        let mut in_buckets: Vec<u64> = rows.iter().zip(0..).flat_map(in_buckets).collect();
-        in_buckets.sort_unstable();
-        let mut found = Meetings::default();
-        for bucket in in_buckets.chunk_by(|left, right| left >> 32 == right >> 32) {
-            let start = found.rows.len();
-            if bucket.len() > 1 {
-                found.rows.extend(bucket.iter().map(|&at| at as u32));
-                let later = bucket[1..].iter().zip(start + 1..);
-                found
-                    .earlier
-                    .extend(later.map(|(&at, end)| (at as u32, start..end)));
-            }
-        }
-        found
-            .earlier
-            .sort_unstable_by_key(|(at, earlier)| (*at, earlier.start));
-        found
-    }
-
-    /// Positions of earlier rows that may be met by the one at a position, in order, each once.
-    fn earlier(&self, at: usize, meetings: &Meetings, is_open: &[bool]) -> Vec<u32> {
-        let earlier = meetings.of(at).iter();
-        let earlier = earlier.flat_map(|(_, earlier)| &meetings.rows[earlier.clone()]);
-        let open = earlier.copied().filter(|&other| is_open[other as usize]);
-        self.agreed(open.collect(), at)
+        let beside = self.buckets.of(row).iter().flat_map(of_bucket);
+        self.agreed(beside.copied().collect(), row as usize)
     }
 
     /// Those of `met`, all below `end`, that were met in enough buckets: in order, each once.
@@ -409,7 +301,14 @@ impl Candidates {
         (0..end as u32).filter(agreed).collect()
     }
 
+    /// No row is kept yet, and all stand in the list again.
     fn forget_kept(&mut self) {
+        if self.kept_in.iter().any(|&kept| kept > 0) {
+            self.kept_in.fill(0);
+            for row in self.rows() {
+                self.keep(row);
+            }
+        }
         self.kept_in.fill(0);
     }
 
@@ -421,5 +320,30 @@ impl Candidates {
             self.buckets.members[place] = row;
             self.kept_in[bucket] += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_a_row_learns_its_fate_or_that_there_will_be_none() {
+        let fates = Fates::new(3);
+        std::thread::scope(|scope| {
+            let fates = &fates;
+            let wait = |at: usize| scope.spawn(move || fates.is_kept(at));
+            let (kept, removed, failed) = (wait(0), wait(1), wait(2));
+            fates.list[0].store(KEPT, Release);
+            fates.list[1].store(REMOVED, Release);
+            assert!(kept.join().expect("it only waits"));
+            assert!(!removed.join().expect("it only waits"));
+            let failing = scope.spawn(move || {
+                let _working = Working(fates);
+                panic!("while others wait");
+            });
+            assert!(failing.join().is_err());
+            assert!(!failed.join().expect("it only waits"));
+        });
     }
 }

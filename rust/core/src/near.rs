@@ -26,12 +26,12 @@ use crate::tally::{Deeds, Pair, Tally};
 use crate::template::template;
 use crate::watch::Watch;
 
-/// One byte of memory in so many is for sets of rows: what is compared again is compared soon, and much
-/// more than the machine's own caches hold costs more than it saves.
-const ONE_FOR_SETS_IN: u64 = 128;
+/// One byte of memory in so many is for sets of rows, at first and at most: what is compared again is mostly
+/// compared soon, and more than the machine's own caches hold costs more than it saves.
+const ONE_FOR_SETS_IN: (u64, u64) = (2048, 128);
 
 /// The same where families are asked for the consensus of their members, who stand anywhere.
-const ONE_FOR_MEMBERS_IN: u64 = 16;
+const ONE_FOR_MEMBERS_IN: (u64, u64) = (16, 16);
 
 /// Families that are told about.
 const FAMILIES: usize = 100;
@@ -88,13 +88,14 @@ impl Near<'_> {
             tokens: consensus || numbers,
             ..shingling
         };
-        let one_in = if consensus {
+        let (first, most) = if consensus {
             ONE_FOR_MEMBERS_IN
         } else {
             ONE_FOR_SETS_IN
         };
-        let cache = SetCache::new(&decisions.corpus, shingling, settings.memory / one_in);
-        let memory = (settings.memory / 4).max(1 << 20) as usize;
+        let memory = settings.memory;
+        let cache = SetCache::new(&decisions.corpus, shingling, memory / most, memory / first);
+        let memory = (memory / 4).max(1 << 20) as usize;
         let proposer = Proposer {
             spool: self.groups,
             is_compared: &is_compared,
@@ -133,7 +134,6 @@ impl Near<'_> {
             walk: self.walk,
             sizes: self.sizes,
             sketches: self.sketches.map(|file| file.map(self.sizes)).transpose()?,
-            shingles_a_block: settings.memory / 4 / size_of::<u64>() as u64,
             sets: |row| cache.get(row),
             watch: self.watch,
         };

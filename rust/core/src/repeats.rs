@@ -6,7 +6,7 @@
 //! part that are met once from the others; only those are held whole, and sorted.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use rayon::prelude::*;
 
@@ -28,16 +28,29 @@ fn spread(key: u64) -> u64 {
     key.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
+/// A key that was dealt.
+#[derive(Default)]
+struct Dealt {
+    /// The low half of it, as it was spread.
+    key: u32,
+    /// Where it stands in its chunk; with [`Self::AGAIN`], if it may be met again.
+    at: AtomicU32,
+}
+
+impl Dealt {
+    const AGAIN: u32 = 1 << 31;
+}
+
 /// The keys of some blocks, dealt into parts; keeps its buffers from column to column.
 #[derive(Default)]
 struct Chunk {
     blocks: Range<usize>,
-    /// The low half of each key as it was spread, and where it stands in the chunk, by part.
-    dealt: Vec<(u32, u32)>,
+    /// How many keys they have, of all slices.
+    keys: usize,
+    /// By part. Each is one thread's to mark, so that none waits for another.
+    dealt: Vec<Dealt>,
     /// Where each part ends.
     ends: Vec<u32>,
-    /// A bit for each key of the chunk that may be met again.
-    may_repeat: Vec<AtomicU64>,
 }
 
 impl Chunk {
@@ -46,6 +59,7 @@ impl Chunk {
         let part = |key: u64| (spread(key) >> 32) as usize & (parts - 1);
         let of_slice = keys.iter().enumerate();
         let of_slice = of_slice.filter(|&(_, &key)| is_of_slice(key));
+        self.keys = keys.len();
         self.ends.clear();
         self.ends.resize(parts, 0);
         for (_, &key) in of_slice.clone() {
@@ -55,41 +69,46 @@ impl Chunk {
         for count in &mut self.ends {
             (*count, end) = (end, end + *count);
         }
-        self.dealt.resize(end as usize, (0, 0));
+        self.dealt.resize_with(end as usize, Dealt::default);
         for (at, &key) in of_slice {
             let end = &mut self.ends[part(key)];
-            self.dealt[*end as usize] = (spread(key) as u32, at as u32);
+            let (key, at) = (spread(key) as u32, AtomicU32::new(at as u32));
+            self.dealt[*end as usize] = Dealt { key, at };
             *end += 1;
         }
-        let zeros = (0..keys.len().div_ceil(64)).map(|_| AtomicU64::new(0));
-        self.may_repeat.clear();
-        self.may_repeat.extend(zeros);
     }
 
-    fn of_part(&self, part: usize) -> &[(u32, u32)] {
+    fn of_part(&self, part: usize) -> &[Dealt] {
         let start = part.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.dealt[start as usize..self.ends[part] as usize]
     }
 
-    /// Which of the next keys of the chunk, behind `first` others, may be met again.
-    fn marked(&self, first: usize, keys: usize) -> impl Iterator<Item = usize> {
-        let end = first + keys;
-        let bits = move |word: usize| {
-            let from = u64::MAX << first.saturating_sub(64 * word).min(63);
-            self.may_repeat[word].load(Relaxed) & from
-        };
-        let of_word = move |word: usize| {
-            let mut bits = bits(word);
-            std::iter::from_fn(move || {
-                let bit = bits.trailing_zeros();
-                bits &= bits.wrapping_sub(1);
-                (bit < u64::BITS).then_some(64 * word + bit as usize)
-            })
-        };
-        let places = (first / 64..end.div_ceil(64)).flat_map(of_word);
-        let places = places.take_while(move |&place| place < end);
-        places.map(move |place| place - first)
+    /// A bit for each key of the chunk: set, if it may be met again.
+    fn marks(&self) -> Vec<u64> {
+        let mut bits = vec![0; self.keys.div_ceil(64)];
+        for dealt in &self.dealt {
+            let marked = dealt.at.load(Relaxed);
+            let at = marked & !Dealt::AGAIN;
+            bits[at as usize / 64] |= u64::from(marked != at) << (at % 64);
+        }
+        bits
     }
+}
+
+/// Which of some keys have their bit set, behind `first` others.
+fn marked(bits: &[u64], first: usize, keys: usize) -> impl Iterator<Item = usize> {
+    let end = first + keys;
+    let of_word = move |word: usize| {
+        let mut bits = bits[word] & u64::MAX << first.saturating_sub(64 * word).min(63);
+        std::iter::from_fn(move || {
+            let bit = bits.trailing_zeros();
+            bits &= bits.wrapping_sub(1);
+            (bit < u64::BITS).then_some(64 * word + bit as usize)
+        })
+    };
+    let places = (first / 64..end.div_ceil(64)).flat_map(of_word);
+    let places = places.take_while(move |&place| place < end);
+    places.map(move |place| place - first)
 }
 
 /// Two lists of bits, kept from part to part.
@@ -112,18 +131,15 @@ impl Bits {
         }
         let place = |key: u32| ((key >> 6) as usize & (words - 1), key & 63);
         let of_part = || chunks.iter().flat_map(|chunk| chunk.of_part(part));
-        for &(key, _) in of_part() {
+        for &Dealt { key, .. } in of_part() {
             let (word, bit) = place(key);
             self.twice[word] |= self.once[word] & 1 << bit;
             self.once[word] |= 1 << bit;
         }
-        for chunk in chunks {
-            for &(key, at) in chunk.of_part(part) {
-                let (word, bit) = place(key);
-                if self.twice[word] >> bit & 1 == 1 {
-                    chunk.may_repeat[at as usize / 64].fetch_or(1 << (at % 64), Relaxed);
-                }
-            }
+        for Dealt { key, at } in of_part() {
+            let (word, bit) = place(*key);
+            let is_again = (self.twice[word] >> bit & 1) as u32;
+            at.store(at.load(Relaxed) | (is_again * Dealt::AGAIN), Relaxed);
         }
     }
 }
@@ -143,7 +159,7 @@ impl<'s, T: Ord + Send> Repeats<'s, T> {
         let keys = spool.entries();
         // Entries of a chunk stand there, and once more in the list of all.
         let entries = 2 * size_of::<(u64, T)>() * entries.min(keys);
-        let bytes = size_of::<(u32, u32)>() * keys + entries;
+        let bytes = size_of::<Dealt>() * keys + entries;
         let slices = bytes.div_ceil(memory).next_power_of_two();
         let parts = PARTS.min(CHUNK / slices).max(1);
         let runs = spool.blocks_by(CHUNK).into_iter();
@@ -193,10 +209,11 @@ impl<'s, T: Ord + Send> Repeats<'s, T> {
                 .for_each_init(Bits::default, mark);
             let of_chunk = |keys: &mut Vec<u64>, chunk: &Chunk| -> Result<Vec<(u64, T)>> {
                 let (mut entries, mut first) = (Vec::new(), 0);
+                let bits = chunk.marks();
                 for block in chunk.blocks.clone() {
                     keys.clear();
                     spool.read_to(block, column, keys)?;
-                    let mut places = chunk.marked(first, keys.len()).peekable();
+                    let mut places = marked(&bits, first, keys.len()).peekable();
                     if places.peek().is_some() {
                         entries.extend(of_block(block, keys, &mut places)?);
                     }

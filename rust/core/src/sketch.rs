@@ -10,8 +10,6 @@ pub(crate) struct Sketch(Box<[u64]>);
 
 /// Elements a word, at most: 4 to 8 bits each.
 const ELEMENTS: usize = 16;
-/// The same of a sketch that is kept for every row.
-const ELEMENTS_KEPT: usize = 32;
 /// Words of such a sketch at most: of longer texts it tells less, and at last nothing.
 const WORDS_KEPT: usize = 512;
 
@@ -39,7 +37,7 @@ pub(crate) fn words(elements: usize) -> usize {
     match elements {
         0 => 0,
         _ => elements
-            .div_ceil(ELEMENTS_KEPT)
+            .div_ceil(ELEMENTS)
             .min(WORDS_KEPT)
             .next_power_of_two(),
     }
