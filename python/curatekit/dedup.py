@@ -7,7 +7,6 @@ duplicate.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Collection, Sequence
 from functools import cached_property
 from os import PathLike
@@ -328,5 +327,7 @@ def _compared(settings: Settings) -> dict[str, Any]:
 
 
 def _decisions(inputs: Inputs, settings: Settings) -> Decisions:
+    import tempfile  # noqa: PLC0415 (the command does without it)
+
     decided = decide(expand(inputs), settings, spool=tempfile.gettempdir())
     return Decisions(decided, settings.method)

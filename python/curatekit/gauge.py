@@ -58,11 +58,15 @@ class Gauge:
     ) -> Figures:
         """Tell what it took; `seconds` are stages that were timed elsewhere."""
         wall = time.perf_counter() - self._began
-        memory = _memory()
+        memory, host = _memory(), os.uname()  # `platform` starts a process to ask
         return Figures(
             curatekit=_native.__version__,
             python=platform.python_version(),
-            host={"system": platform.platform(), "machine": platform.machine(), "cores": cores()},
+            host={
+                "system": f"{host.sysname} {host.release}",
+                "machine": host.machine,
+                "cores": cores(),
+            },
             threads=threads or cores(),
             memory=memory_budget,
             io=io,

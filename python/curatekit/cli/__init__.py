@@ -3,6 +3,8 @@
 A command raises; only `main` turns an error into a message and an exit code.
 """
 
+import atexit
+import gc
 import os
 import re
 import resource
@@ -92,6 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     changed · 4 no space or I/O error · 5 a step failed · 6 a brake stopped the run · 70 a bug · 130
     interrupted · 143 terminated
     """
+    atexit.register(gc.freeze)  # or the interpreter looks at every object once more as it ends
     _fill_standard()
     sys.stdout, sys.stderr = sys.stdout or StringIO(), sys.stderr or StringIO()  # closed by `>&-`
     for stream in (sys.stdout, sys.stderr):
