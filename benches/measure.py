@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,9 +18,6 @@ import curatekit
 SAMPLE_SECONDS = 0.02
 TOUCHED = 3 << 30
 """Bytes of memory that are touched before each run."""
-
-
-compileall.compile_dir(Path(curatekit.__file__).parent, quiet=1)  # as pip does when it installs
 
 
 class Cost(NamedTuple):
@@ -34,6 +32,7 @@ class Cost(NamedTuple):
 
 def run(command: Sequence[str | Path], env: Mapping[str, str]) -> Cost:
     """Run a command to its end; its output is shown only if it fails."""
+    _compile()
     settle()
     start = time.perf_counter()
     with subprocess.Popen(
@@ -51,6 +50,12 @@ def run(command: Sequence[str | Path], env: Mapping[str, str]) -> Cost:
         shown = " ".join(map(str, command))
         sys.exit(f"`{shown}` ended with {process.returncode}\n{output.decode(errors='replace')}")
     return Cost(usage.ru_utime + usage.ru_stime, wall, watch.peak)
+
+
+@cache
+def _compile() -> None:
+    """Compile what is measured, as pip does when it installs."""
+    compileall.compile_dir(Path(curatekit.__file__).parent, quiet=1)
 
 
 def settle() -> None:

@@ -253,6 +253,11 @@ def test_threads_and_memory_change_nothing(
 ) -> None:
     dedup(tmp_path / "out", corpus.path, *options)
     assert differing(corpus.folder, tmp_path / "out", *RESULTS, "report.json") == []
+    runs = (
+        json.loads((out / "run.json").read_bytes()) for out in (corpus.folder, tmp_path / "out")
+    )
+    compared, again = (run["pairs_compared"] for run in runs)
+    assert compared == again > 5000  # as one thread meets them: never with a row that is not kept
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ pub(crate) struct Buckets {
     /// Where the buckets of each such row begin in `ids`; one more entry at the end.
     starts: Vec<usize>,
     ids: Vec<u32>,
-    /// Rows of each bucket, one bucket after the other.
+    /// Rows of each bucket in order, one bucket after the other.
     pub members: Vec<u32>,
     /// Rows in each bucket.
     pub sizes: Vec<u32>,

@@ -147,7 +147,7 @@ pub(crate) fn copy(from: &[u8], to: &mut [u8]) {
     copy_by(from, to, |_| {});
 }
 
-/// Copy bytes, and count the line feeds among them: while one waits for memory, that takes no time.
+/// Copy bytes, and count the line feeds of the copy: while one waits for memory, that takes no time.
 ///
 /// # Panics
 /// There are not as many in both.
@@ -162,16 +162,15 @@ pub(crate) fn copy_lines(from: &[u8], to: &mut [u8]) -> u64 {
     }
 }
 
-/// Copy bytes and look at each block of them.
+/// Copy bytes and look at each block of the copy.
 #[inline(always)]
 #[allow(clippy::inline_always)] // as above
 fn copy_by(from: &[u8], to: &mut [u8], mut look: impl FnMut(&[u8; BLOCK])) {
     assert_eq!(from.len(), to.len());
     let ((from, rest), (to, left)) = (from.as_chunks(), to.as_chunks_mut());
     for (from, to) in from.iter().zip(to) {
-        let block = *from;
-        *to = block;
-        look(&block);
+        *to = *from;
+        look(to);
         // SAFETY: it does nothing. Without it the compiler may see a copy here, and call the library.
         unsafe { std::arch::asm!("", options(nostack, preserves_flags)) };
     }
@@ -275,7 +274,7 @@ mod sse2 {
             .zip(to.chunks_mut(COUNTED * BLOCK))
         {
             let mut counts = zero;
-            copy_by(from, to, |block| {
+            copy_by(from, &mut *to, |block| {
                 for part in block.as_chunks::<16>().0 {
                     // SAFETY: 16 bytes can be read there, wherever they stand.
                     let bytes = unsafe { _mm_loadu_si128(part.as_ptr().cast()) };
@@ -284,7 +283,7 @@ mod sse2 {
             });
             let sums = _mm_sad_epu8(counts, zero);
             let sum = _mm_add_epi64(sums, _mm_unpackhi_epi64(sums, sums));
-            let rest = from.as_chunks::<BLOCK>().1;
+            let rest = to.as_chunks::<BLOCK>().1;
             let rest = memchr::memchr_iter(b'\n', rest).count();
             all += _mm_cvtsi128_si64(sum).cast_unsigned() + rest as u64;
         }

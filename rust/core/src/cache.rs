@@ -47,7 +47,7 @@ impl Shelf {
     }
 
     fn put(&mut self, row: u32, sets: &Arc<RowSets>, bytes: usize) {
-        if self.sets.contains_key(&row) {
+        if bytes > self.most || self.sets.contains_key(&row) {
             return;
         }
         if self.gone[Self::place(row)]

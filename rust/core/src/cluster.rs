@@ -6,8 +6,8 @@
 //! is unique, so any schedule must reach it (Blelloch, Fineman and Shun 2012).
 //!
 //! Threads take the rows in order. One that has to know whether an earlier row is kept waits until the
-//! thread that has it has decided; the first row that is not decided waits for none. After some rows, what
-//! was kept is listed, so that none is met again that was not.
+//! thread that has it has decided; the first row that is not decided waits for none. After some rows, the
+//! kept ones are listed, and nobody meets the removed ones again.
 //!
 //! What a reader would get wrong: all numbers of rows here are ranks in the order of priority
 //! ([`crate::priority::Walk`]), but for those in what is returned.
@@ -15,6 +15,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize};
+use std::time::Duration;
+use std::{hint, thread};
 
 use rayon::prelude::*;
 
@@ -66,6 +68,11 @@ const OPEN: u8 = 0;
 const KEPT: u8 = 1;
 const REMOVED: u8 = 2;
 
+/// Turns of waiting after which another thread may have the core, and those after which it may sleep.
+const SPINS: usize = 64;
+const YIELDS: usize = 1024;
+const NAP: Duration = Duration::from_micros(100);
+
 impl Fates {
     fn new(rows: usize) -> Self {
         let list = std::iter::repeat_with(AtomicU8::default).take(rows);
@@ -81,11 +88,12 @@ impl Fates {
         loop {
             match self.list[at].load(Acquire) {
                 OPEN if self.failed.load(Relaxed) => return false,
-                OPEN if turns < 64 => std::hint::spin_loop(),
-                OPEN => std::thread::yield_now(),
+                OPEN if turns < SPINS => hint::spin_loop(),
+                OPEN if turns < YIELDS => thread::yield_now(),
+                OPEN => thread::sleep(NAP),
                 fate => return fate == KEPT,
             }
-            turns += 1;
+            turns = YIELDS.min(turns + 1);
         }
     }
 }
@@ -301,7 +309,7 @@ impl Candidates {
         (0..end as u32).filter(agreed).collect()
     }
 
-    /// No row is kept yet, and all stand in the list again.
+    /// No row is kept yet, and all stand in the list again, as they did at first: in order.
     fn forget_kept(&mut self) {
         if self.kept_in.iter().any(|&kept| kept > 0) {
             self.kept_in.fill(0);
@@ -326,6 +334,7 @@ impl Candidates {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bands::Building;
 
     #[test]
     fn who_waits_for_a_row_learns_its_fate_or_that_there_will_be_none() {
@@ -345,5 +354,28 @@ mod tests {
             assert!(failing.join().is_err());
             assert!(!failed.join().expect("it only waits"));
         });
+    }
+
+    #[test]
+    fn all_rows_of_a_bucket_come_back_for_another_pass() {
+        let mut building = Building::default();
+        for bucket in [&[1, 4, 5, 9][..], &[0, 4, 9], &[5, 6]] {
+            building.add(bucket.iter().copied()).expect("few buckets");
+        }
+        let mut candidates = Candidates::new(building.finish(10, 1));
+        let members = candidates.buckets.members.clone();
+        let before = |candidates: &Candidates| {
+            let kept = candidates.kept(9);
+            (kept, candidates.beside(9, 5), candidates.beside(5, 4))
+        };
+        assert_eq!(before(&candidates), (vec![], vec![5], vec![4]));
+        for row in [0, 4, 6] {
+            candidates.keep(row);
+        }
+        assert_eq!(before(&candidates), (vec![0, 4], vec![5], vec![4]));
+        assert_ne!(candidates.buckets.members, members);
+        candidates.forget_kept();
+        assert_eq!(candidates.buckets.members, members);
+        assert_eq!(before(&candidates), (vec![], vec![5], vec![4]));
     }
 }

@@ -55,7 +55,7 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), Problem> {
 fn check_all(bytes: &[u8], record: impl Record) -> Result<(), Problem> {
     let mut scan = Scan::of(bytes, record);
     let found = scan.whole();
-    // What is no ASCII stands in strings, of which all was seen, or is wrong there too.
+    // Strings were seen whole, and outside of them what is no ASCII is no JSON.
     if found.is_ok() && scan.is_ascii {
         return Ok(());
     }
@@ -276,8 +276,8 @@ impl<'a, R: Record> Scan<'a, R> {
         end
     }
 
-    /// The marks of a block and of some behind it; behind the end of the bytes, where no string goes on,
-    /// any.
+    /// The marks of a block and of some behind it. Those behind the end of the bytes may be left from
+    /// another window: no string goes on there.
     #[inline]
     fn marks_from(&mut self, block: usize) -> &[Marks] {
         if block / WINDOW != self.window {

@@ -10,7 +10,8 @@ pub(crate) struct Sketch(Box<[u64]>);
 
 /// Elements a word, at most: 4 to 8 bits each.
 const ELEMENTS: usize = 16;
-/// Words of such a sketch at most: of longer texts it tells less, and at last nothing.
+/// Words of a sketch that is kept for every row, at most: of longer texts it tells less, and at last
+/// nothing.
 const WORDS_KEPT: usize = 512;
 
 impl Sketch {

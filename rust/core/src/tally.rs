@@ -1,8 +1,8 @@
 //! What a run should tell about the pairs that it kept apart: how many by which rule, and a few of
 //! each to look at.
 //!
-//! Only pairs of a row and a *kept* row count, up to the row's witness. Which those are does not
-//! depend on threads or memory, as the number of comparisons does.
+//! Only pairs of a row and a *kept* row count, up to the row's witness: which those are does not depend on
+//! threads or memory.
 
 use std::collections::BTreeSet;
 

@@ -64,7 +64,7 @@ fn unescape_by(
         let (taken, written) = if let Some(block) = rest.first_chunk() {
             let (taken, written) = first(block, to);
             if taken == BLOCK {
-                // Said in so many words, the next block need not wait until this one is looked at.
+                // By a number that is known, so that the next block need not wait for this one.
                 at += BLOCK;
                 end += written;
                 continue;
