@@ -27,20 +27,19 @@ struct Kinds {
     quotes: u64,
     backslashes: u64,
     controls: u64,
-    /// Those that are no ASCII.
-    others: u64,
+    not_ascii: u64,
 }
 
 impl Kinds {
     /// By a way to find the bytes of one kind.
     #[inline(always)]
     #[allow(clippy::inline_always)] // compiled once for each instruction set that calls it
-    fn by(of: impl Fn(u8) -> u64, others: u64) -> Self {
+    fn by(of: impl Fn(u8) -> u64, not_ascii: u64) -> Self {
         Self {
             quotes: of(QUOTE),
             backslashes: of(BACKSLASH),
             controls: of(CONTROL),
-            others,
+            not_ascii,
         }
     }
 }
@@ -78,15 +77,15 @@ fn find_by(
     short: impl Fn(&[u8; BLOCK]) -> u64,
     is_cheap: bool,
 ) -> bool {
-    let mut all_others = 0;
+    let mut any_not_ascii = 0;
     let mut marks = |block: &[u8; BLOCK]| {
         let Kinds {
             quotes,
             backslashes,
             controls,
-            others,
+            not_ascii,
         } = kinds(block);
-        all_others |= others;
+        any_not_ascii |= not_ascii;
         // Most texts have a backslash in some blocks and none in others: where it takes few instructions,
         // no branch is to guess in which.
         let escaped = if !is_cheap && backslashes == 0 {
@@ -114,7 +113,7 @@ fn find_by(
         filled[..rest.len()].copy_from_slice(rest);
         *found = marks(&filled);
     }
-    all_others == 0
+    any_not_ascii == 0
 }
 
 /// The bytes that a backslash escapes.
@@ -223,8 +222,8 @@ mod vbmi {
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
     #[inline]
     fn kinds(block: &[u8; BLOCK]) -> Kinds {
-        let (looked_up, others) = look_up(block);
-        Kinds::by(|kind| of(looked_up, kind), others)
+        let (looked_up, not_ascii) = look_up(block);
+        Kinds::by(|kind| of(looked_up, kind), not_ascii)
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
@@ -239,9 +238,9 @@ mod vbmi {
             )
         };
         // Where the highest bit is set, what is looked up would be that of the byte without it.
-        let others = _mm512_movepi8_mask(bytes);
-        let looked_up = _mm512_maskz_permutex2var_epi8(!others, low, bytes, high);
-        (looked_up, others)
+        let not_ascii = _mm512_movepi8_mask(bytes);
+        let looked_up = _mm512_maskz_permutex2var_epi8(!not_ascii, low, bytes, high);
+        (looked_up, not_ascii)
     }
 
     #[target_feature(enable = "avx512f,avx512bw")]
@@ -312,7 +311,7 @@ mod sse2 {
             controls: bits(block, |bytes| {
                 _mm_cmpeq_epi8(_mm_min_epu8(bytes, last_control), bytes)
             }),
-            others: bits(block, |bytes| bytes),
+            not_ascii: bits(block, |bytes| bytes), // its highest bits
         }
     }
 
@@ -354,9 +353,9 @@ mod portable {
     use super::{BLOCK, KINDS, Kinds, SHORT};
 
     pub(super) fn kinds(block: &[u8; BLOCK]) -> Kinds {
-        let others = block.iter().rev();
-        let others = others.fold(0, |bits, byte| bits << 1 | u64::from(!byte.is_ascii()));
-        Kinds::by(|kind| bits(block, kind), others)
+        let bytes = block.iter().rev();
+        let not_ascii = bytes.fold(0, |bits, byte| bits << 1 | u64::from(!byte.is_ascii()));
+        Kinds::by(|kind| bits(block, kind), not_ascii)
     }
 
     pub(super) fn short(block: &[u8; BLOCK]) -> u64 {
@@ -422,10 +421,10 @@ mod tests {
         #[test]
         fn what_is_copied_is_counted(
             lines in prop::collection::vec((0..300_usize, 1..200_usize), 0..60),
-            only in any::<bool>(),
+            only_feeds in any::<bool>(),
         ) {
             let line = |&(letters, feeds): &(usize, usize)| {
-                let letters = if only { 0 } else { letters };
+                let letters = if only_feeds { 0 } else { letters };
                 [vec![b'x'; letters], vec![b'\n'; feeds]].concat()
             };
             let from: Vec<u8> = lines.iter().flat_map(line).collect();

@@ -87,10 +87,10 @@ pub(crate) struct SetCache<'a> {
 }
 
 impl<'a> SetCache<'a> {
-    /// With room for the first bytes, and for all of them where it is needed.
-    pub(crate) fn new(corpus: &'a Corpus, shingling: Shingling, bytes: u64, first: u64) -> Self {
+    /// With room for the `first` bytes, and for `most` of them where they are needed.
+    pub(crate) fn new(corpus: &'a Corpus, shingling: Shingling, first: u64, most: u64) -> Self {
         let a_shelf = |bytes: u64| bytes as usize / SHELVES;
-        let shelf = |_| Mutex::new(Shelf::new(a_shelf(first), a_shelf(bytes)));
+        let shelf = |_| Mutex::new(Shelf::new(a_shelf(first), a_shelf(most)));
         let shelves = (0..SHELVES).map(shelf).collect();
         Self {
             corpus,

@@ -164,7 +164,7 @@ impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
             loop {
                 let first = taken.fetch_add(TAKEN, Relaxed);
                 if first >= window.len() || fates.failed.load(Relaxed) {
-                    std::mem::forget(working);
+                    std::mem::forget(working); // it did not fail
                     return Ok(found);
                 }
                 for at in first..window.len().min(first + TAKEN) {
@@ -339,7 +339,7 @@ mod tests {
     #[test]
     fn who_waits_for_a_row_learns_its_fate_or_that_there_will_be_none() {
         let fates = Fates::new(3);
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             let fates = &fates;
             let wait = |at: usize| scope.spawn(move || fates.is_kept(at));
             let (kept, removed, failed) = (wait(0), wait(1), wait(2));

@@ -93,9 +93,9 @@ impl Near<'_> {
         } else {
             ONE_FOR_SETS_IN
         };
-        let memory = settings.memory;
-        let cache = SetCache::new(&decisions.corpus, shingling, memory / most, memory / first);
-        let memory = (memory / 4).max(1 << 20) as usize;
+        let (first, most) = (settings.memory / first, settings.memory / most);
+        let cache = SetCache::new(&decisions.corpus, shingling, first, most);
+        let memory = (settings.memory / 4).max(1 << 20) as usize;
         let proposer = Proposer {
             spool: self.groups,
             is_compared: &is_compared,

@@ -206,9 +206,9 @@ fn pieces(text: &[u8], size: usize) -> impl Iterator<Item = Range<usize>> {
 /// How many bytes stand before the first that is not ASCII.
 fn ascii_length(text: &[u8]) -> usize {
     let (eights, rest) = text.as_chunks();
-    let others = |eight: &[u8; 8]| u64::from_le_bytes(*eight) & 0x8080_8080_8080_8080;
-    if let Some(at) = eights.iter().position(|eight| others(eight) != 0) {
-        return 8 * at + others(&eights[at]).trailing_zeros() as usize / 8;
+    let high_bits = |eight: &[u8; 8]| u64::from_le_bytes(*eight) & 0x8080_8080_8080_8080;
+    if let Some(at) = eights.iter().position(|eight| high_bits(eight) != 0) {
+        return 8 * at + high_bits(&eights[at]).trailing_zeros() as usize / 8;
     }
     let first = rest.iter().position(|byte| !byte.is_ascii());
     first.map_or(text.len(), |first| text.len() - rest.len() + first)

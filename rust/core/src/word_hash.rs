@@ -97,9 +97,10 @@ fn fetch(bytes: &[u8], starts: &[usize], lasts: &[usize]) -> Words {
         words.lengths[at] = length;
         words.letters[at] = u64::from_le_bytes(eight) & first(length);
     };
-    if let (Some(starts), Some(lasts)) = (starts.first_chunk(), lasts.first_chunk()) {
-        let all: (&[usize; LANES], &[usize; LANES]) = (starts, lasts);
-        (0..LANES).for_each(|at| fetch(at, all.0[at], all.1[at]));
+    let whole = (starts.first_chunk::<LANES>(), lasts.first_chunk::<LANES>());
+    if let (Some(starts), Some(lasts)) = whole {
+        // Nearly always, and so often that the compiler has no end of it to look for.
+        (0..LANES).for_each(|at| fetch(at, starts[at], lasts[at]));
     } else {
         let some = starts.iter().zip(lasts).enumerate();
         some.for_each(|(at, (&start, &last))| fetch(at, start, last));
