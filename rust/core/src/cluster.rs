@@ -241,26 +241,29 @@ impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
 /// Rows that may be alike: those that share a bucket. May be too many, never too few.
 pub(crate) struct Candidates {
     buckets: Buckets,
-    /// Where the rows of each bucket begin in the list of all, in order. In place of the first of them stand
-    /// the kept ones: what stood there was met before, and nobody asks for it again.
-    starts: Vec<usize>,
-    kept_in: Vec<u32>,
+    list: Vec<Bucket>,
+}
+
+/// Where the rows of a bucket stand among those of all, in order.
+struct Bucket {
+    start: usize,
+    rows: u32,
+    /// In place of the first of them stand so many kept ones: what stood there was met before, and nobody
+    /// asks for it again.
+    kept: u32,
 }
 
 impl Candidates {
-    pub(crate) fn new(buckets: Buckets) -> Self {
-        let mut starts = Vec::with_capacity(buckets.sizes.len());
-        let mut total = 0;
-        for &size in &buckets.sizes {
-            starts.push(total);
-            total += size as usize;
-        }
-        let kept_in = vec![0; starts.len()];
-        Self {
-            buckets,
-            starts,
-            kept_in,
-        }
+    pub(crate) fn new(mut buckets: Buckets) -> Self {
+        let mut end = 0;
+        let bucket = |rows: u32| {
+            let (start, kept) = (end, 0);
+            end += rows as usize;
+            Bucket { start, rows, kept }
+        };
+        let sizes = std::mem::take(&mut buckets.sizes);
+        let list = sizes.into_iter().map(bucket).collect();
+        Self { buckets, list }
     }
 
     /// The rows that are in any bucket, in order.
@@ -270,9 +273,8 @@ impl Candidates {
 
     /// The rows of a bucket: those that are kept, and behind them those that are not known yet.
     fn members(&self, bucket: u32) -> (&[u32], &[u32]) {
-        let bucket = bucket as usize;
-        let (start, size) = (self.starts[bucket], self.buckets.sizes[bucket] as usize);
-        self.buckets.members[start..start + size].split_at(self.kept_in[bucket] as usize)
+        let Bucket { start, rows, kept } = self.list[bucket as usize];
+        self.buckets.members[start..start + rows as usize].split_at(kept as usize)
     }
 
     /// Kept rows, in order, each once.
@@ -311,22 +313,25 @@ impl Candidates {
 
     /// No row is kept yet, and all stand in the list again, as they did at first: in order.
     fn forget_kept(&mut self) {
-        if self.kept_in.iter().any(|&kept| kept > 0) {
-            self.kept_in.fill(0);
+        if self.list.iter().any(|bucket| bucket.kept > 0) {
+            self.begin();
             for row in self.rows() {
                 self.keep(row);
             }
         }
-        self.kept_in.fill(0);
+        self.begin();
+    }
+
+    fn begin(&mut self) {
+        self.list.iter_mut().for_each(|bucket| bucket.kept = 0);
     }
 
     /// A row was kept.
     fn keep(&mut self, row: u32) {
         for at in 0..self.buckets.of(row).len() {
-            let bucket = self.buckets.of(row)[at] as usize;
-            let place = self.starts[bucket] + self.kept_in[bucket] as usize;
-            self.buckets.members[place] = row;
-            self.kept_in[bucket] += 1;
+            let bucket = &mut self.list[self.buckets.of(row)[at] as usize];
+            self.buckets.members[bucket.start + bucket.kept as usize] = row;
+            bucket.kept += 1;
         }
     }
 }

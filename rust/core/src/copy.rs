@@ -21,8 +21,9 @@ use crate::sink::AT_HAND;
 use crate::verify::{Overlap, by_role};
 use crate::watch::{Stage, Watch};
 
-/// Rows whose evidence is gathered at a time.
+/// Rows whose lines are made before they are written, and those of them that one thread makes.
 const BLOCK: usize = 4096;
+const PIECE: usize = 64;
 /// Bytes after which it is told how far the copy is.
 const TOLD: usize = 1 << 18;
 
@@ -82,65 +83,17 @@ impl Corpus {
 
 type Roles = Vec<(Arc<str>, Overlap)>;
 
+/// What a thread keeps from row to row.
+type Scratch = (Buffer, Shingler);
+
 impl Decisions {
     /// Write to a file a line for each row that is not kept, in row order, down to the disk.
     ///
     /// # Errors
     /// [`Error::Write`] names the file; [`Error::Changed`] means that it cannot be trusted.
     pub fn write(&self, path: &Path, watch: &Watch) -> Result<Written> {
-        let result = self.pool.install(|| self.write_all(path, watch));
-        self.corpus.rows.check_inputs()?;
-        result
-    }
-
-    fn write_all(&self, path: &Path, watch: &Watch) -> Result<Written> {
-        let rows = &self.corpus.rows;
-        let mut decisions = Output::create(path, false)?;
-        let mut problems = self.problems.iter();
-        let mut line = Vec::new();
-        for first in (0..rows.len()).step_by(BLOCK) {
-            watch.check()?;
-            let block = first..rows.len().min(first + BLOCK);
-            let is_told = |&row: &usize| !matches!(self.state[row], State::Kept | State::Absent);
-            let told: Vec<usize> = block.filter(is_told).collect();
-            let roles: Vec<Roles> = told
-                .par_iter()
-                .map_init(Default::default, |scratch, &row| self.roles(row, scratch))
-                .collect::<Result<_>>()?;
-            for (row, roles) in told.into_iter().zip(roles) {
-                line.clear();
-                match self.state[row] {
-                    State::Kept | State::Absent => {}
-                    State::ExactDuplicate | State::NearDuplicate => {
-                        self.explain_removal(row, &roles, &mut line);
-                    }
-                    State::Quarantined => {
-                        let (_, problem) = problems
-                            .next()
-                            .expect("every quarantined row has its problem");
-                        let (id, message) = (problem.id(), problem.to_string());
-                        self.begin(row, "quarantined", "read", id, &mut line);
-                        push(&mut line, format_args!(",\"message\":{}", quoted(&message)));
-                        end("read", "quarantined", id, &mut line);
-                    }
-                }
-                decisions.line(&line)?;
-            }
-        }
-        decisions.finish()
-    }
-
-    /// How alike a near-duplicate is to its witness, in each role.
-    fn roles(&self, row: usize, scratch: &mut (Buffer, Shingler)) -> Result<Roles> {
-        if self.state[row] != State::NearDuplicate || self.shingling.alike == Alike::Whole {
-            return Ok(Vec::new());
-        }
-        let (buffer, shingler) = scratch;
-        let mut sets = |row: usize| -> Result<RowSets> {
-            let read = self.corpus.read_again(row, buffer)?;
-            Ok(shingler.sets(&read.parts, self.shingling))
-        };
-        Ok(by_role(&sets(row)?, &sets(self.witness[row] as usize)?))
+        let is_told = |state| !matches!(state, State::Kept | State::Absent);
+        self.write_lines(path, watch, is_told, Teller::explain)
     }
 
     /// Write to a file what was decided: a line for each removed row, in row order, with the row, the
@@ -149,64 +102,111 @@ impl Decisions {
     /// # Errors
     /// [`Error::Write`] names the file; [`Error::Changed`] means that it cannot be trusted.
     pub fn write_removals(&self, path: &Path, watch: &Watch) -> Result<Written> {
-        let removed: Vec<usize> = (0..self.state.len())
-            .filter(|&row| {
-                matches!(
-                    self.state[row],
-                    State::ExactDuplicate | State::NearDuplicate
-                )
-            })
-            .collect();
-        let mut output = Output::create(path, false)?;
-        let mut line = Vec::new();
-        for block in removed.chunks(BLOCK) {
-            watch.check()?;
-            let roles = self.pool.install(|| {
-                let roles = block.par_iter();
-                let roles =
-                    roles.map_init(Default::default, |scratch, &row| self.roles(row, scratch));
-                roles.collect::<Result<Vec<Roles>>>()
-            });
-            self.corpus.rows.check_inputs()?;
-            for (&row, roles) in block.iter().zip(roles?) {
-                let reason = removal(self.state[row]).1;
-                line.clear();
-                push(
-                    &mut line,
-                    format_args!(r#"{{"row":{row},"action":"removed","reason":"{reason}""#),
-                );
-                self.evidence(row, &roles, &mut line);
-                line.push(b'}');
-                output.line(&line)?;
-            }
-        }
-        output.finish()
+        let is_told = |state| matches!(state, State::ExactDuplicate | State::NearDuplicate);
+        self.write_lines(path, watch, is_told, Teller::removal)
     }
 
-    fn explain_removal(&self, row: usize, roles: &Roles, line: &mut Vec<u8>) {
-        let (step, reason) = removal(self.state[row]);
+    /// Write a line for each row of some states; threads make them, some rows at a time.
+    fn write_lines<'d>(
+        &'d self,
+        path: &Path,
+        watch: &Watch,
+        is_told: impl Fn(State) -> bool,
+        tell: impl Fn(&Teller<'d>, usize, &mut Scratch, &mut Vec<u8>) -> Result<()> + Sync,
+    ) -> Result<Written> {
+        let teller = Teller::new(self);
+        let lines_of = |scratch: &mut Scratch, rows: &[usize]| -> Result<Vec<u8>> {
+            let mut lines = Vec::new();
+            for &row in rows {
+                tell(&teller, row, scratch, &mut lines)?;
+                lines.push(b'\n');
+            }
+            Ok(lines)
+        };
+        let rows = (0..self.state.len()).filter(|&row| is_told(self.state[row]));
+        let rows: Vec<usize> = rows.collect();
+        let mut output = Output::create(path, false)?;
+        let written = rows.chunks(BLOCK).try_for_each(|block| {
+            watch.check()?;
+            let pieces = block.par_chunks(PIECE);
+            let pieces = pieces.map_init(Default::default, lines_of);
+            let pieces: Vec<Vec<u8>> = self.pool.install(|| pieces.collect::<Result<_>>())?;
+            pieces.iter().try_for_each(|lines| output.write(lines))
+        });
+        self.corpus.rows.check_inputs()?;
+        written?;
+        output.finish()
+    }
+}
+
+/// Tells of rows.
+struct Teller<'d> {
+    decisions: &'d Decisions,
+    /// The path of each input, quoted.
+    files: Vec<String>,
+}
+
+impl<'d> Teller<'d> {
+    fn new(decisions: &'d Decisions) -> Self {
+        let shards = decisions.corpus.rows.shards.iter();
+        let files = shards
+            .map(|shard| quoted(&shard.source.path.to_string_lossy()))
+            .collect();
+        Self { decisions, files }
+    }
+
+    /// Why a row is not kept.
+    fn explain(&self, row: usize, scratch: &mut Scratch, line: &mut Vec<u8>) -> Result<()> {
+        let decisions = self.decisions;
+        let state = decisions.state[row];
+        if state == State::Quarantined {
+            let problems = &decisions.problems;
+            let at = problems.binary_search_by_key(&(row as u32), |&(row, _)| row);
+            let (_, problem) = &problems[at.expect("every quarantined row has its problem")];
+            let (id, message) = (problem.id(), problem.to_string());
+            self.begin(row, "quarantined", "read", id, line);
+            push(line, format_args!(",\"message\":{}", quoted(&message)));
+            end("read", "quarantined", id, line);
+            return Ok(());
+        }
+        let (step, reason) = removal(state);
         self.begin(row, "removed", step, reason, line);
-        self.evidence(row, roles, line);
+        self.evidence(row, scratch, line)?;
         end(step, "removed", reason, line);
+        Ok(())
+    }
+
+    /// What was decided of a removed row.
+    fn removal(&self, row: usize, scratch: &mut Scratch, line: &mut Vec<u8>) -> Result<()> {
+        let reason = removal(self.decisions.state[row]).1;
+        push(
+            line,
+            format_args!(r#"{{"row":{row},"action":"removed","reason":"{reason}""#),
+        );
+        self.evidence(row, scratch, line)?;
+        line.push(b'}');
+        Ok(())
     }
 
     /// The witness of a removed row, and how alike the two are.
-    fn evidence(&self, row: usize, roles: &Roles, line: &mut Vec<u8>) {
-        let witness = self.witness[row] as usize;
+    fn evidence(&self, row: usize, scratch: &mut Scratch, line: &mut Vec<u8>) -> Result<()> {
+        let decisions = self.decisions;
+        let witness = decisions.witness[row] as usize;
         push(line, format_args!(r#","witness":{{"row":{witness}"#));
-        if witness < self.corpus.rows.read() {
-            let (file, at) = (self.file(witness), self.corpus.rows.line(witness));
+        if witness < decisions.corpus.rows.read() {
+            let (file, at) = (self.file(witness), decisions.corpus.rows.line(witness));
             push(line, format_args!(r#","file":{file},"line":{at}"#));
         }
         line.push(b'}');
-        if self.state[row] == State::NearDuplicate {
-            let (shared, united) = (self.shared[row], self.united[row]);
+        if decisions.state[row] == State::NearDuplicate {
+            let (shared, united) = (decisions.shared[row], decisions.united[row]);
             push(
                 line,
                 format_args!(r#","shared":{shared},"united":{united}"#),
             );
+            let roles = self.roles(row, witness, scratch)?;
             let mut before = ",\"roles\":{";
-            for (role, Overlap { shared, united }) in roles {
+            for (role, Overlap { shared, united }) in &roles {
                 push(
                     line,
                     format_args!("{before}{}:[{shared},{united}]", quoted(role)),
@@ -217,14 +217,28 @@ impl Decisions {
                 line.push(b'}');
             }
         }
+        Ok(())
+    }
+
+    /// How alike a near-duplicate is to its witness, in each role.
+    fn roles(&self, row: usize, witness: usize, scratch: &mut Scratch) -> Result<Roles> {
+        let Decisions {
+            corpus, shingling, ..
+        } = self.decisions;
+        if shingling.alike == Alike::Whole {
+            return Ok(Vec::new());
+        }
+        let (buffer, shingler) = scratch;
+        let mut sets = |row: usize| -> Result<RowSets> {
+            let read = corpus.read_again(row, buffer)?;
+            Ok(shingler.sets(&read.parts, *shingling))
+        };
+        Ok(by_role(&sets(row)?, &sets(witness)?))
     }
 
     fn begin(&self, row: usize, state: &str, step: &str, reason: &str, line: &mut Vec<u8>) {
-        let (file, at, byte) = (
-            self.file(row),
-            self.corpus.rows.line(row),
-            self.corpus.rows.offset(row),
-        );
+        let rows = &self.decisions.corpus.rows;
+        let (file, at, byte) = (self.file(row), rows.line(row), rows.offset(row));
         push(
             line,
             format_args!(r#"{{"row":{row},"file":{file},"line":{at},"byte":{byte},"#),
@@ -235,8 +249,8 @@ impl Decisions {
         );
     }
 
-    fn file(&self, row: usize) -> String {
-        quoted(&self.corpus.rows.shard(row).source.path.to_string_lossy())
+    fn file(&self, row: usize) -> &str {
+        &self.files[self.decisions.corpus.rows.shard_index(row)]
     }
 }
 
@@ -272,8 +286,9 @@ pub(crate) mod tests {
     use super::*;
     use crate::corpus::Reading;
     use crate::format::Format;
+    use crate::hashes::HASHED;
     use crate::later::Span;
-    use crate::output::{HASHED, STRIDE, unpack};
+    use crate::output::{STRIDE, unpack};
 
     pub(crate) fn inputs() -> impl Strategy<Value = Vec<String>> {
         let line = prop::sample::select(vec!["{}", "{\"a\":1}\r", "", " ", "\r", "x", "\u{e9} "]);

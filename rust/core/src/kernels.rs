@@ -14,6 +14,7 @@ pub use crate::word_hash::{BATCH, hash_words};
 
 use crate::bands::{BandKeys, Banding, Building};
 use crate::error::{Problem, Result};
+use crate::hashes::Hashes;
 use crate::jsonl::{self, Framing};
 use crate::ngrams;
 use crate::repeats::Repeats;
@@ -106,6 +107,14 @@ impl Sets {
     fn list(&mut self, tokens: &[u64], ngram: usize, salt: u64) {
         ngrams::list(tokens, ngram, salt, &mut self.0.list, Instructions::here());
     }
+}
+
+/// The xxh3-128 of bytes, and of each [`crate::HASHED`] of them.
+#[must_use]
+pub fn hashes(bytes: &[u8], instructions: Instructions) -> (u128, Vec<u128>) {
+    let mut hashes = Hashes::new(instructions);
+    hashes.add(bytes);
+    hashes.finish()
 }
 
 /// The keys of the bands of a signature.

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use memchr::memchr;
 use rayon::prelude::*;
-use twox_hash::XxHash3_128;
 
 use crate::error::Result;
+use crate::hashes::Hashes;
 use crate::json::is_space;
 use crate::jsonl::Place;
 use crate::watch::Watch;
@@ -18,24 +18,24 @@ const PIECE: usize = if cfg!(test) { 32 } else { 1 << 22 };
 
 /// The hash of a file, taken while its bytes are at hand for other reasons.
 #[derive(Default)]
-pub(crate) struct Hashed {
-    hash: XxHash3_128,
-    bytes: usize,
-}
+pub(crate) struct Hashed(Hashes);
 
 impl Hashed {
+    fn bytes(&self) -> usize {
+        self.0.bytes() as usize
+    }
+
     /// Hash what is left before `end`.
     fn up_to(&mut self, bytes: &[u8], end: usize) {
-        self.hash.write(&bytes[self.bytes..end]);
-        self.bytes = end;
+        self.0.add(&bytes[self.bytes()..end]);
     }
 
     pub(crate) fn of(mut self, bytes: &[u8], watch: &Watch) -> Result<u128> {
-        while self.bytes < bytes.len() {
+        while self.bytes() < bytes.len() {
             watch.check()?;
-            self.up_to(bytes, bytes.len().min(self.bytes + WINDOW));
+            self.up_to(bytes, bytes.len().min(self.bytes() + WINDOW));
         }
-        Ok(self.hash.finish_128())
+        Ok(self.0.finish().0)
     }
 }
 
@@ -138,6 +138,7 @@ mod tests {
     use std::path::Path;
 
     use proptest::prelude::*;
+    use twox_hash::XxHash3_128;
 
     use super::*;
     use crate::dedup::pool;

@@ -8,15 +8,12 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use twox_hash::XxHash3_128;
-
 use crate::error::{Error, Result};
+use crate::hashes::Hashes;
 use crate::sink::{AT_HAND, Gathered, Sink};
 
 /// Lines from one known offset to the next.
 pub const STRIDE: usize = 1024;
-/// Bytes of which each has a hash of its own, so that damage is found where it is.
-pub const HASHED: usize = 16 << 20;
 /// zstd's own default.
 const LEVEL: i32 = 3;
 
@@ -42,36 +39,10 @@ pub struct Written {
     pub bytes: u64,
     /// xxh3-128 of these bytes.
     pub hash: u128,
-    /// The same of each [`HASHED`] of them.
+    /// The same of each [`crate::HASHED`] of them.
     pub blocks: Vec<u128>,
     /// Where every [`STRIDE`]th line begins, from the first on.
     pub index: Vec<u64>,
-}
-
-/// Counts and hashes what goes by.
-#[derive(Default)]
-struct Hashes {
-    bytes: u64,
-    whole: XxHash3_128,
-    block: XxHash3_128,
-    blocks: Vec<u128>,
-}
-
-impl Hashes {
-    fn add(&mut self, mut bytes: &[u8]) {
-        self.whole.write(bytes);
-        while !bytes.is_empty() {
-            let room = HASHED - (self.bytes as usize) % HASHED;
-            let (now, rest) = bytes.split_at(bytes.len().min(room));
-            self.block.write(now);
-            self.bytes += now.len() as u64;
-            if now.len() == room {
-                self.blocks
-                    .push(std::mem::take(&mut self.block).finish_128());
-            }
-            bytes = rest;
-        }
-    }
 }
 
 /// One file of a result.
@@ -102,7 +73,7 @@ impl Output {
         }
     }
 
-    fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
+    pub(crate) fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
             bytes = self.gathered.take(bytes);
             if self.gathered.len - self.hashed >= AT_HAND {
@@ -130,7 +101,7 @@ impl Output {
 
     /// Bytes that were given to it.
     fn bytes(&self) -> u64 {
-        self.hashes.bytes + (self.gathered.len - self.hashed) as u64
+        self.hashes.bytes() + (self.gathered.len - self.hashed) as u64
     }
 
     fn failed(&self, source: io::Error) -> Error {
@@ -149,21 +120,14 @@ impl Output {
         self.send()?;
         let finished = self.to.finish();
         finished.map_err(|source| self.failed(source))?;
-        let Hashes {
-            bytes,
-            whole,
-            block,
-            mut blocks,
-        } = self.hashes;
-        if !bytes.is_multiple_of(HASHED as u64) {
-            blocks.push(block.finish_128());
-        }
+        let bytes = self.hashes.bytes();
+        let (hash, blocks) = self.hashes.finish();
         let name = self.path.file_name().unwrap_or_default();
         Ok(Written {
             name: name.to_string_lossy().into_owned(),
             rows: self.gathered.lines,
             bytes,
-            hash: whole.finish_128(),
+            hash,
             blocks,
             index: self.index,
         })
@@ -307,6 +271,8 @@ pub fn unpack(frames: &[u8]) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use twox_hash::XxHash3_128;
+
     use super::*;
     use crate::sink::{LARGE, PAGES};
 

@@ -19,6 +19,11 @@ const PART: usize = 1 << 12;
 const PARTS: usize = 1 << 11;
 /// Keys that are dealt at a time, but for those of a block that has more.
 const CHUNK: usize = 1 << 15;
+/// Entries that are sorted together, about, and the most groups of them.
+const GROUP: usize = 16;
+const GROUPS: usize = 1 << 12;
+/// Entries that are sorted by several threads.
+const LONG: usize = 1 << 14;
 /// Bits a key in each list of bits: one in sixteen other keys is taken for a repeated one.
 const BITS: usize = 16;
 
@@ -153,7 +158,7 @@ pub(crate) struct Repeats<'s, T> {
     entries: Vec<(u64, T)>,
 }
 
-impl<'s, T: Ord + Send> Repeats<'s, T> {
+impl<'s, T: Ord + Copy + Default + Send + Sync> Repeats<'s, T> {
     /// Of a spool that is written, whose keys make at most so many entries, in about `memory` bytes.
     pub(crate) fn new(spool: &'s Spool, entries: usize, memory: usize) -> Self {
         let keys = spool.entries();
@@ -177,7 +182,7 @@ impl<'s, T: Ord + Send> Repeats<'s, T> {
     }
 
     /// Collect the entries of one column that may share a key with others, a slice of all keys at a
-    /// time, sorted by key.
+    /// time: those of a key stand together, in order.
     ///
     /// `of_block` gives the entries at some places of a block. Keys are read twice, first to learn which
     /// are met again, so that no more than those entries is ever held.
@@ -223,14 +228,42 @@ impl<'s, T: Ord + Send> Repeats<'s, T> {
             };
             let chunks = self.chunks.par_iter().map_init(Vec::new, of_chunk);
             let chunks: Vec<Vec<(u64, T)>> = chunks.collect::<Result<_>>()?;
-            self.entries.clear();
-            self.entries.reserve(chunks.iter().map(Vec::len).sum());
-            self.entries.extend(chunks.into_iter().flatten());
-            self.entries.par_sort_unstable();
+            gather(chunks, &mut self.entries);
             found(&self.entries)?;
         }
         Ok(())
     }
+}
+
+/// Gather entries so that those of a key stand together, in order: first by some bits of their keys, and
+/// then the few that have these in common are sorted.
+fn gather<T: Ord + Copy + Default + Send>(chunks: Vec<Vec<(u64, T)>>, to: &mut Vec<(u64, T)>) {
+    let total: usize = chunks.iter().map(Vec::len).sum();
+    let groups = (total / GROUP).next_power_of_two().min(GROUPS);
+    let group = |key: u64| (spread(key) >> 32) as usize & (groups - 1);
+    let mut ends = vec![0; groups];
+    for &(key, _) in chunks.iter().flatten() {
+        ends[group(key)] += 1;
+    }
+    let mut end = 0;
+    for count in &mut ends {
+        (*count, end) = (end, end + *count);
+    }
+    to.clear();
+    to.resize(total, Default::default());
+    for entry in chunks.into_iter().flatten() {
+        let end = &mut ends[group(entry.0)];
+        to[*end] = entry;
+        *end += 1;
+    }
+    let by_group = to.par_chunk_by_mut(|&(left, _), &(right, _)| group(left) == group(right));
+    by_group.for_each(|entries| {
+        if entries.len() > LONG {
+            entries.par_sort_unstable();
+        } else {
+            entries.sort_unstable();
+        }
+    });
 }
 
 #[cfg(test)]

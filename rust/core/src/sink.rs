@@ -13,10 +13,10 @@ use memmap2::MmapMut;
 
 use crate::blocks::copy_lines;
 
-/// Bytes that are gathered before they are written, in whole pages. Less is more work for the system.
-pub(crate) const PAGES: usize = if cfg!(test) { 1 << 12 } else { 1 << 20 };
+/// Bytes that are gathered before they are written, in whole pages: as many as fill a huge page.
+pub(crate) const PAGES: usize = if cfg!(test) { 1 << 12 } else { 2 << 20 };
 /// What of a file lies beyond so many bytes goes past the page cache, and may be written by another thread.
-pub(crate) const LARGE: u64 = 16 * PAGES as u64;
+pub(crate) const LARGE: u64 = 2 * PAGES as u64;
 /// Bytes that are copied and hashed before others are: they stay in the nearest cache meanwhile.
 pub(crate) const AT_HAND: usize = if cfg!(test) { 1 << 10 } else { 1 << 12 };
 
@@ -33,6 +33,28 @@ impl Gathered {
         let pages = MmapMut::map_anon(PAGES)?; // takes no memory before it is used
         let (len, lines) = (0, 0);
         Ok(Self { pages, len, lines })
+    }
+
+    /// The same for much that is to come: in a huge page, if the system has one, which is handed to a disk
+    /// in fewer pieces.
+    fn huge() -> io::Result<Self> {
+        let new = Self::new()?;
+        #[cfg(target_os = "linux")]
+        let _ = new.pages.advise(memmap2::Advice::HugePage);
+        Ok(new)
+    }
+
+    /// Go on in other pages; gives back the full ones.
+    fn turn(&mut self, next: Self) -> Self {
+        let lines = self.lines;
+        std::mem::replace(
+            self,
+            Self {
+                len: 0,
+                lines,
+                ..next
+            },
+        )
     }
 
     /// Take the first of some bytes, as many as are at hand and there is room for; gives back the others.
@@ -149,6 +171,9 @@ impl Sink {
         match &mut self.to {
             To::Here(target) => {
                 target.write(gathered)?;
+                if self.sent == LARGE {
+                    gathered.turn(Gathered::huge()?);
+                }
                 gathered.len = 0;
                 Ok(())
             }
@@ -217,16 +242,8 @@ impl Behind {
 
     /// Take what is gathered, and leave room for more; false if the file failed.
     fn add(&self, gathered: &mut Gathered) -> io::Result<bool> {
-        let next = self.written.try_recv().or_else(|_| Gathered::new())?;
-        let lines = gathered.lines;
-        let full = std::mem::replace(
-            gathered,
-            Gathered {
-                len: 0,
-                lines,
-                ..next
-            },
-        );
+        let next = self.written.try_recv().or_else(|_| Gathered::huge())?;
+        let full = gathered.turn(next);
         Ok(self.to.as_ref().is_some_and(|to| to.send(full).is_ok()))
     }
 

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use curatekit_core::kernels::{
-    Ascii, BATCH, Band, Instructions, Keys, MinHash, Sets, Tokenizer, check, hash_words, mix, rows,
+    Ascii, BATCH, Band, Instructions, Keys, MinHash, Sets, Tokenizer, check, hash_words, hashes,
+    mix, rows,
 };
 use curatekit_core::{
     Banding, Format, Layout, PartRule, Parts, RoleRule, RuleKind, Selection, Tape, validate,
@@ -62,6 +63,9 @@ pub fn all() -> Vec<Case> {
         let keys = move || keys(instructions);
         all.push(case("minhash", instructions.name(), minhash));
         all.push(case("band-keys", instructions.name(), keys));
+        all.push(case("file-hash", instructions.name(), move || {
+            file_hash(instructions)
+        }));
     }
     all.push(case("bands", "1 in 10 shared", bands));
     all
@@ -277,6 +281,13 @@ fn shingles(tokens: &[u64]) -> (Amount, Run) {
             .map(|some| sets.distinct(some, NGRAM, 0).len() as u64);
         sets.sum()
     };
+    (amount, Box::new(run))
+}
+
+fn file_hash(instructions: Instructions) -> (Amount, Run) {
+    let text = prose();
+    let amount = Amount::Bytes(text.len());
+    let run = move || hashes(text.as_bytes(), instructions).0 as u64;
     (amount, Box::new(run))
 }
 
