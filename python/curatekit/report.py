@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
-from rich.cells import cell_len
 from rich.filesize import decimal
 
 from curatekit import _native
@@ -229,6 +228,8 @@ def outline(template: str, cells: int = 72) -> str:
 
     A cell is the width of a Latin letter; that of other scripts is met on average.
     """
+    from rich.cells import cell_len  # noqa: PLC0415 (slow, and few runs have templates)
+
     line = " ".join(template.split())
     width = cells * len(line) // max(1, cell_len(line))
     if len(line) <= width:

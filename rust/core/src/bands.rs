@@ -130,8 +130,8 @@ impl BandKeys {
 }
 
 /// Rows, or texts, that share a key: those of each key, if there are two or more.
-pub(crate) fn buckets(sorted: &[(u64, u32)]) -> impl Iterator<Item = &[(u64, u32)]> {
-    let of_key = sorted.chunk_by(|(left, _), (right, _)| left == right);
+pub(crate) fn buckets(entries: &[(u64, u32)]) -> impl Iterator<Item = &[(u64, u32)]> {
+    let of_key = entries.chunk_by(|(left, _), (right, _)| left == right);
     of_key.filter(|members| members.len() > 1)
 }
 
@@ -172,9 +172,9 @@ impl Building {
         Ok(())
     }
 
-    /// Add the buckets of sorted entries.
-    pub(crate) fn add_all(&mut self, sorted: &[(u64, u32)]) -> Result<()> {
-        buckets(sorted).try_for_each(|bucket| self.add(bucket.iter().map(|&(_, row)| row)))
+    /// Add the buckets of entries, of which those of a key stand together, in order.
+    pub(crate) fn add_all(&mut self, entries: &[(u64, u32)]) -> Result<()> {
+        buckets(entries).try_for_each(|bucket| self.add(bucket.iter().map(|&(_, row)| row)))
     }
 
     /// The buckets of `rows` rows.
@@ -310,7 +310,7 @@ mod tests {
                         .collect())
                 };
                 let found =
-                    repeats.each_slice(KEYS + band, of_block, |sorted| building.add_all(sorted));
+                    repeats.each_slice(KEYS + band, of_block, |entries| building.add_all(entries));
                 found.expect("read");
             }
             let buckets = building.finish(BLOCKS * 1000, 1);

@@ -80,9 +80,9 @@ impl Proposer<'_> {
                 let entry = |at| Some((keys[at], self.rank(block, proposing[block][at])?));
                 Ok(places.filter_map(entry).collect())
             };
-            repeats.each_slice(KEYS + band, of_block, |sorted| {
+            repeats.each_slice(KEYS + band, of_block, |entries| {
                 let mut big = Vec::new();
-                for bucket in buckets(sorted) {
+                for bucket in buckets(entries) {
                     if self.splits && bucket.len() > BIG {
                         big.push(bucket);
                     } else {
@@ -159,8 +159,7 @@ impl Proposer<'_> {
             })
             .collect::<Result<_>>()?;
         for (asked, common) in told {
-            let room = MODELS - templates.models.len();
-            templates.models.extend(asked.into_iter().take(room));
+            templates.models.extend(asked);
             templates.shingles.extend(common);
         }
         for &(_, rank) in big.iter().copied().flatten() {
@@ -177,8 +176,12 @@ impl Proposer<'_> {
     }
 
     /// For each role, how most rows of big buckets go on.
-    fn consensus(&self, models: &[u32]) -> Result<HashMap<u64, Consensus>> {
-        let sets = self.sets(models)?;
+    fn consensus(&self, mut models: Vec<u32>) -> Result<HashMap<u64, Consensus>> {
+        // In which order buckets are met depends on the budget of memory; who is asked must not.
+        models.par_sort_unstable();
+        let every = models.len().div_ceil(MODELS).max(1);
+        let models: Vec<u32> = models.into_iter().step_by(every).collect();
+        let sets = self.sets(&models)?;
         let mut by_role: HashMap<u64, Vec<&Group>> = HashMap::new();
         for group in sets.iter().flat_map(|sets| &sets.groups) {
             by_role.entry(group.salt).or_default().push(group);
@@ -200,7 +203,7 @@ impl Proposer<'_> {
         ranks.par_sort_unstable();
         let left_over = LeftOver {
             templates: templates.shingles,
-            consensus: self.consensus(&templates.models)?,
+            consensus: self.consensus(templates.models)?,
             ngram: self.ngram,
         };
         // A word that differs counts once here, and in an n-gram set as often as it is long: what is
@@ -236,7 +239,7 @@ impl Proposer<'_> {
                 let ranks = spool.read(block, ROW)?;
                 Ok(places.map(|at| (keys[at], ranks[at] as u32)).collect())
             };
-            repeats.each_slice(KEYS + band, of_block, |sorted| building.add_all(sorted))?;
+            repeats.each_slice(KEYS + band, of_block, |entries| building.add_all(entries))?;
         }
         Ok(())
     }

@@ -241,7 +241,7 @@ impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
 /// Rows that may be alike: those that share a bucket. May be too many, never too few.
 pub(crate) struct Candidates {
     buckets: Buckets,
-    list: Vec<Bucket>,
+    places: Vec<Bucket>,
 }
 
 /// Where the rows of a bucket stand among those of all, in order.
@@ -262,8 +262,8 @@ impl Candidates {
             Bucket { start, rows, kept }
         };
         let sizes = std::mem::take(&mut buckets.sizes);
-        let list = sizes.into_iter().map(bucket).collect();
-        Self { buckets, list }
+        let places = sizes.into_iter().map(bucket).collect();
+        Self { buckets, places }
     }
 
     /// The rows that are in any bucket, in order.
@@ -273,7 +273,7 @@ impl Candidates {
 
     /// The rows of a bucket: those that are kept, and behind them those that are not known yet.
     fn members(&self, bucket: u32) -> (&[u32], &[u32]) {
-        let Bucket { start, rows, kept } = self.list[bucket as usize];
+        let Bucket { start, rows, kept } = self.places[bucket as usize];
         self.buckets.members[start..start + rows as usize].split_at(kept as usize)
     }
 
@@ -313,23 +313,23 @@ impl Candidates {
 
     /// No row is kept yet, and all stand in the list again, as they did at first: in order.
     fn forget_kept(&mut self) {
-        if self.list.iter().any(|bucket| bucket.kept > 0) {
-            self.begin();
+        if self.places.iter().any(|bucket| bucket.kept > 0) {
+            self.keep_none();
             for row in self.rows() {
                 self.keep(row);
             }
         }
-        self.begin();
+        self.keep_none();
     }
 
-    fn begin(&mut self) {
-        self.list.iter_mut().for_each(|bucket| bucket.kept = 0);
+    fn keep_none(&mut self) {
+        self.places.iter_mut().for_each(|bucket| bucket.kept = 0);
     }
 
     /// A row was kept.
     fn keep(&mut self, row: u32) {
         for at in 0..self.buckets.of(row).len() {
-            let bucket = &mut self.list[self.buckets.of(row)[at] as usize];
+            let bucket = &mut self.places[self.buckets.of(row)[at] as usize];
             self.buckets.members[bucket.start + bucket.kept as usize] = row;
             bucket.kept += 1;
         }

@@ -16,7 +16,7 @@ use crate::cluster::Removal;
 use crate::corpus::{Buffer, Corpus, Reading};
 use crate::decisions::{Counts, Decisions, State};
 use crate::error::{Error, Result};
-use crate::exact::{self, Secret};
+use crate::exact::{self, Equal, Secret};
 use crate::format::Format;
 use crate::key_role::KeyRoles;
 use crate::minhash::MinHash;
@@ -320,7 +320,7 @@ impl Decisions {
             }
             // A copy of a row that is gone names the kept row, which is as like the copy as it is
             // like the original.
-            for (copy, first) in copies {
+            for &(copy, first, _) in &copies {
                 let (copy, first) = (copy as usize, first as usize);
                 if self.state[first] == State::NearDuplicate {
                     (self.state[copy], self.witness[copy]) =
@@ -330,7 +330,7 @@ impl Decisions {
                 }
             }
         }
-        self.counts.differ_elsewhere = self.differ_elsewhere(watch)?;
+        self.counts.differ_elsewhere = self.differ_elsewhere(&copies, watch)?;
         if let Some(label) = &settings.label {
             self.labels = self.by_label(label, watch)?;
         }
@@ -421,19 +421,19 @@ impl Decisions {
         Ok(columns)
     }
 
-    /// Mark exact duplicates; pairs of a copy and the one of its kind that comes first.
+    /// Mark exact duplicates; gives each with the one of its kind that comes first.
     fn exact(
         &mut self,
         hashes: &Spool,
         walk: &Walk,
         memory: usize,
         watch: &Watch,
-    ) -> Result<Vec<(u32, u32)>> {
+    ) -> Result<Vec<exact::Pair>> {
         let corpus = &self.corpus;
-        let is_equal = |left: u32, right: u32| {
+        let compare = |left: u32, right: u32| {
             let (left, right) = (walk.row(left) as usize, walk.row(right) as usize);
             if corpus.are_same_bytes(left, right) {
-                return Ok(true);
+                return Ok(Some(Equal::Bytes));
             }
             let (mut first, mut second) = (Buffer::default(), Buffer::default());
             let left = corpus.read_again(left, &mut first)?.parts;
@@ -441,11 +441,13 @@ impl Decisions {
             let same = |(left, right): (&Part, &Part)| {
                 left.role == right.role && left.opaque == right.opaque && left.text == right.text
             };
-            Ok(left.list.len() == right.list.len() && left.list.iter().zip(&right.list).all(same))
+            let is_equal =
+                left.list.len() == right.list.len() && left.list.iter().zip(&right.list).all(same);
+            Ok(is_equal.then_some(Equal::Parts))
         };
         let rank = |row| walk.rank(row);
-        let mut copies = exact::duplicates(hashes, memory, rank, is_equal, watch)?;
-        for (copy, first) in &mut copies {
+        let mut copies = exact::duplicates(hashes, memory, rank, compare, watch)?;
+        for (copy, first, _) in &mut copies {
             (*copy, *first) = (walk.row(*copy), walk.row(*first));
             self.state[*copy as usize] = State::ExactDuplicate;
             self.witness[*copy as usize] = *first;
@@ -453,10 +455,14 @@ impl Decisions {
         Ok(copies)
     }
 
-    fn differ_elsewhere(&self, watch: &Watch) -> Result<u64> {
-        let removed: Vec<u32> = (0..self.state.len() as u32)
-            .filter(|&row| self.witness[row as usize] != row)
-            .collect();
+    /// How many removed rows differ from their witness in what is not compared.
+    fn differ_elsewhere(&self, copies: &[exact::Pair], watch: &Watch) -> Result<u64> {
+        let is = |row: u32, state| self.state[row as usize] == state;
+        let near = (0..self.state.len() as u32).filter(|&row| is(row, State::NearDuplicate));
+        let copies = copies.iter().filter(|&&(row, _, equal)| {
+            equal == Equal::Parts && is(row, State::ExactDuplicate) // or it has another witness now
+        });
+        let removed: Vec<u32> = near.chain(copies.map(|&(row, ..)| row)).collect();
         let rest = |row: u32, buffer: &mut Buffer| {
             Ok(rest::hash(&self.corpus.read_again(row as usize, buffer)?))
         };
@@ -465,9 +471,6 @@ impl Decisions {
             .map_init(Buffer::default, |buffer, &row| {
                 watch.check()?;
                 let witness = self.witness[row as usize];
-                if self.corpus.are_same_bytes(row as usize, witness as usize) {
-                    return Ok(0);
-                }
                 let mine: u64 = rest(row, buffer)?;
                 Ok(u64::from(mine != rest(witness, buffer)?))
             })

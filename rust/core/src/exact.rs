@@ -43,16 +43,28 @@ pub(crate) const WIDTHS: [usize; 3] = [8, 8, 4];
 /// Both halves of a hash, and the rank of the row that it is of.
 type Entry = (u64, (u64, u32));
 
+/// How two rows are equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Equal {
+    /// In all of their bytes.
+    Bytes,
+    /// In their compared parts.
+    Parts,
+}
+
+/// A row, the first one equal to it, and how.
+pub(crate) type Pair = (u32, u32, Equal);
+
 /// Pairs of a row and the first row equal to it, by their ranks, in order.
 ///
-/// About `memory` bytes are used at a time. `is_equal` compares the bytes of two rows.
+/// About `memory` bytes are used at a time. `compare` tells how the bytes of two rows are equal.
 pub(crate) fn duplicates(
     hashes: &Spool,
     memory: usize,
     rank: impl Fn(u32) -> u32 + Sync,
-    is_equal: impl Fn(u32, u32) -> Result<bool> + Sync,
+    compare: impl Fn(u32, u32) -> Result<Option<Equal>> + Sync,
     watch: &Watch,
-) -> Result<Vec<(u32, u32)>> {
+) -> Result<Vec<Pair>> {
     let mut pairs = Vec::new();
     let of_block = |block, high: &[u64], places: &mut dyn Iterator<Item = usize>| {
         watch.check()?;
@@ -62,24 +74,24 @@ pub(crate) fn duplicates(
             .collect())
     };
     Repeats::new(hashes, usize::MAX, memory).each_slice(HIGH, of_block, |entries| {
-        pairs.extend(among(entries, &is_equal, watch)?);
+        pairs.extend(among(entries, &compare, watch)?);
         Ok(())
     })?;
     pairs.par_sort_unstable();
     Ok(pairs)
 }
 
-/// Those among sorted entries.
+/// Those among entries, of which those of a hash stand together, in order.
 fn among(
     entries: &[Entry],
-    is_equal: impl Fn(u32, u32) -> Result<bool> + Sync,
+    compare: impl Fn(u32, u32) -> Result<Option<Equal>> + Sync,
     watch: &Watch,
-) -> Result<Vec<(u32, u32)>> {
+) -> Result<Vec<Pair>> {
     let groups: Vec<&[Entry]> = entries
         .chunk_by(|(high, (low, _)), (other, (other_low, _))| (high, low) == (other, other_low))
         .filter(|rows| rows.len() > 1)
         .collect();
-    let found: Vec<Vec<(u32, u32)>> = groups
+    let found: Vec<Vec<Pair>> = groups
         .into_par_iter()
         .map(|group| {
             let mut firsts: Vec<u32> = Vec::new();
@@ -88,13 +100,13 @@ fn among(
                 watch.check()?;
                 let mut first = None;
                 for &candidate in &firsts {
-                    if is_equal(candidate, row)? {
-                        first = Some(candidate);
+                    if let Some(equal) = compare(candidate, row)? {
+                        first = Some((row, candidate, equal));
                         break;
                     }
                 }
                 match first {
-                    Some(first) => pairs.push((row, first)),
+                    Some(pair) => pairs.push(pair),
                     None => firsts.push(row),
                 }
             }
@@ -112,9 +124,12 @@ mod tests {
     fn equal_hashes_do_not_make_equal_rows() {
         let contents = ["a", "b", "a", "c", "b", "a"];
         let entries: Vec<Entry> = (0..6).map(|row| (0, (0, row))).collect();
-        let is_equal =
-            |left: u32, right: u32| Ok(contents[left as usize] == contents[right as usize]);
-        let pairs = among(&entries, is_equal, &Watch::default()).expect("does not stop");
+        let compare = |left: u32, right: u32| {
+            let is_equal = contents[left as usize] == contents[right as usize];
+            Ok(is_equal.then_some(Equal::Parts))
+        };
+        let pairs = among(&entries, compare, &Watch::default()).expect("does not stop");
+        let pairs: Vec<_> = pairs.iter().map(|&(row, first, _)| (row, first)).collect();
         assert_eq!(pairs, [(2, 0), (4, 1), (5, 0)]);
     }
 }

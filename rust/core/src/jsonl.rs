@@ -12,9 +12,10 @@ use std::sync::Arc;
 use memchr::{memchr, memchr_iter};
 
 use crate::error::{Error, Result};
+use crate::hashes::Hashes;
 use crate::json::{check, skip_space, validate_first};
 use crate::later::{Later, Span};
-use crate::lines::{Hashed, find_lines};
+use crate::lines::{find_lines, hash_rest};
 use crate::source::{Source, ending};
 use crate::value::end_of_container;
 use crate::watch::Watch;
@@ -310,9 +311,9 @@ pub(crate) fn find(
     let start = if bom { BOM.len() } else { 0 };
     let framing = framing_of(bytes, start, path);
     let mut blank_lines = 0;
-    let mut hashed = Hashed::default();
+    let mut hashes = Hashes::default();
     match framing {
-        Framing::Lines => blank_lines = find_lines(bytes, start, places, &mut hashed, watch)?,
+        Framing::Lines => blank_lines = find_lines(bytes, start, places, &mut hashes, watch)?,
         Framing::Array => {
             find_elements(bytes, start, places, watch).map_err(|stray| stray.of(path))?;
         }
@@ -327,7 +328,7 @@ pub(crate) fn find(
             });
         }
     }
-    let hash = hashed.of(bytes, watch)?;
+    let hash = hash_rest(hashes, bytes, watch)?;
     Ok(Found {
         framing,
         blank_lines,

@@ -23,7 +23,9 @@
 //!           consensus, hunks  what they have in common: slots and edits
 //!           cluster           keep-first, in order of priority
 //!   records, stats            texts for others to read, to count in, and to say otherwise
-//!   copy, output, sink        rows to kept, removed, quarantine; a line for each that is not kept
+//!   copy, evidence            rows to kept, removed, quarantine; a line for each that is not kept
+//!           output, sink      their files; what goes past the page cache
+//!           hashes, xxh3      and their hashes
 //!   gaps                      what stands between rows, so that the inputs can be put together again
 //! ```
 //!
@@ -45,6 +47,7 @@ mod corpus;
 mod decisions;
 mod dedup;
 mod error;
+mod evidence;
 mod exact;
 mod families;
 mod files;
@@ -98,6 +101,7 @@ mod value;
 mod verify;
 mod watch;
 mod word_hash;
+mod xxh3;
 
 pub use bands::Banding;
 pub use corpus::{Buffer, Corpus, Read, Reading, texts_of};

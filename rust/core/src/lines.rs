@@ -16,27 +16,13 @@ const WINDOW: usize = if cfg!(test) { 64 } else { 1 << 16 };
 /// Bytes in which one of several threads finds lines.
 const PIECE: usize = if cfg!(test) { 32 } else { 1 << 22 };
 
-/// The hash of a file, taken while its bytes are at hand for other reasons.
-#[derive(Default)]
-pub(crate) struct Hashed(Hashes);
-
-impl Hashed {
-    fn bytes(&self) -> usize {
-        self.0.bytes() as usize
+/// The hash of a file of which some was hashed while it was at hand for other reasons.
+pub(crate) fn hash_rest(mut hashes: Hashes, bytes: &[u8], watch: &Watch) -> Result<u128> {
+    for end in (hashes.bytes() as usize..bytes.len()).step_by(WINDOW) {
+        watch.check()?;
+        hashes.up_to(bytes, bytes.len().min(end + WINDOW));
     }
-
-    /// Hash what is left before `end`.
-    fn up_to(&mut self, bytes: &[u8], end: usize) {
-        self.0.add(&bytes[self.bytes()..end]);
-    }
-
-    pub(crate) fn of(mut self, bytes: &[u8], watch: &Watch) -> Result<u128> {
-        while self.bytes() < bytes.len() {
-            watch.check()?;
-            self.up_to(bytes, bytes.len().min(self.bytes() + WINDOW));
-        }
-        Ok(self.0.finish().0)
-    }
+    Ok(hashes.finish().0)
 }
 
 /// List the lines that are rows; returns how many are blank.
@@ -44,7 +30,7 @@ pub(crate) fn find_lines(
     bytes: &[u8],
     mut start: usize,
     places: &mut Vec<Place>,
-    hashed: &mut Hashed,
+    hashes: &mut Hashes,
     watch: &Watch,
 ) -> Result<u64> {
     // Asked for only if there is enough to share out: outside of a pool, it would start one.
@@ -64,7 +50,7 @@ pub(crate) fn find_lines(
             let end = line_end(bytes, start + WINDOW);
             lines.add(bytes, start..end, places);
             start = end;
-            hashed.up_to(bytes, end);
+            hashes.up_to(bytes, end);
             continue;
         }
         let mut pieces = Vec::with_capacity(threads);
@@ -83,7 +69,7 @@ pub(crate) fn find_lines(
                 let pieces = pieces.into_par_iter().map(of_piece);
                 pieces.collect::<Vec<_>>()
             },
-            || hashed.up_to(bytes, start),
+            || hashes.up_to(bytes, start),
         );
         for (more, found) in found {
             places.extend(found.into_iter().map(|place| Place {

@@ -3,7 +3,7 @@
 //! Keys stand in a [`Spool`], column by column, and memory holds those of one column at a time, or of a
 //! slice of one. Most are met once. So they are first dealt into parts by some of their bits, a chunk
 //! of them at a time, and then two lists of bits that fit into the nearest cache tell nearly all of a
-//! part that are met once from the others; only those are held whole, and sorted.
+//! part that are met once from the others; only those are held whole, and gathered by their keys.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -19,11 +19,11 @@ const PART: usize = 1 << 12;
 const PARTS: usize = 1 << 11;
 /// Keys that are dealt at a time, but for those of a block that has more.
 const CHUNK: usize = 1 << 15;
-/// Entries that are sorted together, about, and the most groups of them.
+/// Entries that are sorted together, about, until there are more groups of them than are quickly dealt into.
 const GROUP: usize = 16;
 const GROUPS: usize = 1 << 12;
 /// Entries that are sorted by several threads.
-const LONG: usize = 1 << 14;
+const LONG: usize = if cfg!(test) { 32 } else { 1 << 14 };
 /// Bits a key in each list of bits: one in sixteen other keys is taken for a repeated one.
 const BITS: usize = 16;
 
@@ -31,6 +31,21 @@ const BITS: usize = 16;
 /// bits.
 fn spread(key: u64) -> u64 {
     key.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+/// The part that a key is of.
+fn part(key: u64, parts: usize) -> usize {
+    (spread(key) >> 32) as usize & (parts - 1)
+}
+
+/// Make of how many there are of each kind where those of each begin, if they stand in order; gives back how
+/// many there are.
+fn begins(counts: &mut [u32]) -> usize {
+    let mut end = 0;
+    for count in counts {
+        (*count, end) = (end, end + *count);
+    }
+    end as usize
 }
 
 /// A key that was dealt.
@@ -61,22 +76,18 @@ struct Chunk {
 impl Chunk {
     /// Deal the keys that are of a slice.
     fn deal(&mut self, keys: &[u64], parts: usize, is_of_slice: impl Fn(u64) -> bool) {
-        let part = |key: u64| (spread(key) >> 32) as usize & (parts - 1);
         let of_slice = keys.iter().enumerate();
         let of_slice = of_slice.filter(|&(_, &key)| is_of_slice(key));
         self.keys = keys.len();
         self.ends.clear();
         self.ends.resize(parts, 0);
         for (_, &key) in of_slice.clone() {
-            self.ends[part(key)] += 1;
+            self.ends[part(key, parts)] += 1;
         }
-        let mut end = 0;
-        for count in &mut self.ends {
-            (*count, end) = (end, end + *count);
-        }
-        self.dealt.resize_with(end as usize, Dealt::default);
+        let dealt = begins(&mut self.ends);
+        self.dealt.resize_with(dealt, Dealt::default);
         for (at, &key) in of_slice {
-            let end = &mut self.ends[part(key)];
+            let end = &mut self.ends[part(key, parts)];
             let (key, at) = (spread(key) as u32, AtomicU32::new(at as u32));
             self.dealt[*end as usize] = Dealt { key, at };
             *end += 1;
@@ -158,7 +169,7 @@ pub(crate) struct Repeats<'s, T> {
     entries: Vec<(u64, T)>,
 }
 
-impl<'s, T: Ord + Copy + Default + Send + Sync> Repeats<'s, T> {
+impl<'s, T: Ord + Copy + Default + Send> Repeats<'s, T> {
     /// Of a spool that is written, whose keys make at most so many entries, in about `memory` bytes.
     pub(crate) fn new(spool: &'s Spool, entries: usize, memory: usize) -> Self {
         let keys = spool.entries();
@@ -235,28 +246,25 @@ impl<'s, T: Ord + Copy + Default + Send + Sync> Repeats<'s, T> {
     }
 }
 
-/// Gather entries so that those of a key stand together, in order: first by some bits of their keys, and
-/// then the few that have these in common are sorted.
+/// Gather entries so that those of a key stand together, in order: they are dealt into groups, which then are
+/// sorted.
 fn gather<T: Ord + Copy + Default + Send>(chunks: Vec<Vec<(u64, T)>>, to: &mut Vec<(u64, T)>) {
     let total: usize = chunks.iter().map(Vec::len).sum();
     let groups = (total / GROUP).next_power_of_two().min(GROUPS);
-    let group = |key: u64| (spread(key) >> 32) as usize & (groups - 1);
     let mut ends = vec![0; groups];
     for &(key, _) in chunks.iter().flatten() {
-        ends[group(key)] += 1;
+        ends[part(key, groups)] += 1;
     }
-    let mut end = 0;
-    for count in &mut ends {
-        (*count, end) = (end, end + *count);
-    }
+    begins(&mut ends);
     to.clear();
     to.resize(total, Default::default());
     for entry in chunks.into_iter().flatten() {
-        let end = &mut ends[group(entry.0)];
-        to[*end] = entry;
+        let end = &mut ends[part(entry.0, groups)];
+        to[*end as usize] = entry;
         *end += 1;
     }
-    let by_group = to.par_chunk_by_mut(|&(left, _), &(right, _)| group(left) == group(right));
+    let by_group =
+        to.par_chunk_by_mut(|&(left, _), &(right, _)| part(left, groups) == part(right, groups));
     by_group.for_each(|entries| {
         if entries.len() > LONG {
             entries.par_sort_unstable();
@@ -270,8 +278,53 @@ fn gather<T: Ord + Copy + Default + Send>(chunks: Vec<Vec<(u64, T)>>, to: &mut V
 mod tests {
     use std::collections::BTreeMap;
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::shingles::mix;
+
+    proptest! {
+        #[test]
+        fn entries_of_a_key_are_gathered_in_order(
+            chunks in prop::collection::vec(
+                prop::collection::vec((0..40_u64, any::<bool>(), any::<u32>()), 0..200),
+                0..6,
+            ),
+        ) {
+            // Every second key has the bits of another one that groups are told by.
+            let entry = |&(key, is_like, entry): &(u64, bool, u32)| {
+                let like = spread(key) ^ u64::from(is_like);
+                (like.wrapping_mul(BACK), entry)
+            };
+            let chunks: Vec<Vec<(u64, u32)>> =
+                chunks.iter().map(|chunk| chunk.iter().map(entry).collect()).collect();
+            let mut expected: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
+            for &(key, entry) in chunks.iter().flatten() {
+                expected.entry(key).or_default().push(entry);
+            }
+            for entries in expected.values_mut() {
+                entries.sort_unstable();
+            }
+            let (mut gathered, mut found) = (Vec::new(), BTreeMap::new());
+            gather(chunks, &mut gathered);
+            for same in gathered.chunk_by(|left, right| left.0 == right.0) {
+                let entries = same.iter().map(|&(_, entry)| entry).collect();
+                prop_assert!(found.insert(same[0].0, entries).is_none(), "in two places");
+            }
+            prop_assert_eq!(found, expected);
+        }
+    }
+
+    /// What undoes [`spread`].
+    const BACK: u64 = {
+        let (factor, mut back) = (0x9E37_79B9_7F4A_7C15_u64, 1_u64);
+        let mut bits = 0;
+        while bits < u64::BITS {
+            back = back.wrapping_mul(2_u64.wrapping_sub(factor.wrapping_mul(back)));
+            bits += 1;
+        }
+        back
+    };
 
     /// Keys enough for several chunks and parts, a third of which come back.
     #[test]

@@ -9,6 +9,8 @@ use std::io::{self, ErrorKind, Write};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 
+#[cfg(target_os = "linux")]
+use memmap2::Advice;
 use memmap2::MmapMut;
 
 use crate::blocks::copy_lines;
@@ -22,26 +24,41 @@ pub(crate) const AT_HAND: usize = if cfg!(test) { 1 << 10 } else { 1 << 12 };
 
 /// Bytes that are gathered; they begin with a page, as is asked of what goes past the page cache.
 pub(crate) struct Gathered {
-    pages: MmapMut,
+    map: MmapMut,
+    /// Where they begin in the map.
+    start: usize,
     pub len: usize,
     /// Line feeds among all bytes that were ever taken.
     pub lines: u64,
 }
 
 impl Gathered {
+    /// Takes no memory before it is used, and then as much as is.
     pub(crate) fn new() -> io::Result<Self> {
-        let pages = MmapMut::map_anon(PAGES)?; // takes no memory before it is used
-        let (len, lines) = (0, 0);
-        Ok(Self { pages, len, lines })
+        let map = MmapMut::map_anon(PAGES)?;
+        #[cfg(target_os = "linux")]
+        let _ = map.advise(Advice::NoHugePage); // where there are none, there is nothing to advise
+        Ok(Self::of(map, 0))
     }
 
     /// The same for much that is to come: in a huge page, if the system has one, which is handed to a disk
     /// in fewer pieces.
     fn huge() -> io::Result<Self> {
-        let new = Self::new()?;
+        let map = MmapMut::map_anon(2 * PAGES)?; // one of which begins where a huge page does
         #[cfg(target_os = "linux")]
-        let _ = new.pages.advise(memmap2::Advice::HugePage);
-        Ok(new)
+        let _ = map.advise(Advice::HugePage);
+        let start = map.as_ptr().align_offset(PAGES);
+        Ok(Self::of(map, start))
+    }
+
+    fn of(map: MmapMut, start: usize) -> Self {
+        let (len, lines) = (0, 0);
+        Self {
+            map,
+            start,
+            len,
+            lines,
+        }
     }
 
     /// Go on in other pages; gives back the full ones.
@@ -61,13 +78,13 @@ impl Gathered {
     pub(crate) fn take<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
         let room = PAGES - self.len;
         let (now, rest) = bytes.split_at(bytes.len().min(room).min(AT_HAND));
-        self.lines += copy_lines(now, &mut self.pages[self.len..][..now.len()]);
+        self.lines += copy_lines(now, &mut self.map[self.start + self.len..][..now.len()]);
         self.len += now.len();
         rest
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.pages[..self.len]
+        &self.map[self.start..][..self.len]
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -171,7 +188,7 @@ impl Sink {
         match &mut self.to {
             To::Here(target) => {
                 target.write(gathered)?;
-                if self.sent == LARGE {
+                if self.sent == LARGE && gathered.is_full() {
                     gathered.turn(Gathered::huge()?);
                 }
                 gathered.len = 0;

@@ -10,10 +10,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use curatekit_core::kernels::{
-    Instructions, MinHash, Sets, Shingler, Signature, Tokenizer, band_keys, mix,
+    Instructions, MinHash, Sets, Shingler, Signature, Tokenizer, band_keys, hashes, mix,
 };
-use curatekit_core::{Alike, Banding, Part, Parts, Shingling};
-use twox_hash::XxHash3_64;
+use curatekit_core::{Alike, Banding, HASHED, Part, Parts, Shingling};
+use twox_hash::{XxHash3_64, XxHash3_128};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/vectors.tsv");
 
@@ -218,6 +218,24 @@ fn rows_become_the_same_sets() {
             }
             let expected = Sets::default().sorted(&tokens, ngram, salt);
             assert_eq!(sets.groups[0].shingles, expected, "{name}");
+        }
+    }
+}
+
+/// A run and whoever checks it hash the same: the whole of a file, and its blocks.
+#[test]
+fn files_have_the_hashes_that_a_library_gives_them() {
+    let bytes: Vec<u8> = (0_u64..)
+        .flat_map(|at| mix(at).to_le_bytes())
+        .take(2 * HASHED + 1025)
+        .collect();
+    for instructions in Instructions::all() {
+        for behind in [0, 1, 1024, 1025] {
+            let bytes = &bytes[..2 * HASHED + behind];
+            let blocks: Vec<u128> = bytes.chunks(HASHED).map(XxHash3_128::oneshot).collect();
+            let expected = (XxHash3_128::oneshot(bytes), blocks);
+            let name = instructions.name();
+            assert_eq!(hashes(bytes, instructions), expected, "{name}, {behind}");
         }
     }
 }
