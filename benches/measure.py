@@ -33,7 +33,7 @@ class Cost(NamedTuple):
 def run(command: Sequence[str | Path], env: Mapping[str, str]) -> Cost:
     """Run a command to its end; its output is shown only if it fails."""
     _compile()
-    settle()
+    settle(*(Path(part) for part in command if Path(part).is_file()))
     start = time.perf_counter()
     with subprocess.Popen(
         command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -58,18 +58,22 @@ def _compile() -> None:
     compileall.compile_dir(Path(curatekit.__file__).parent, quiet=1)
 
 
-def settle() -> None:
+def settle(*inputs: Path) -> None:
     """See that nobody pays for what was left by another.
 
     What is still to be written goes to the disk. And memory is taken and given back, for a virtual
     machine hands what is free to its host, and taking it again takes several times as long as it
-    does on a machine by itself.
+    does on a machine by itself. That may cost the host what it held of the inputs, so they are read.
     """
     os.sync()
     piece = bytes(1 << 24)
     with mmap.mmap(-1, TOUCHED) as memory:
         for start in range(0, TOUCHED, len(piece)):
             memory[start : start + len(piece)] = piece
+    for path in inputs:
+        with path.open("rb", buffering=0) as file:
+            while file.read(len(piece)):
+                pass
 
 
 class _Watch(threading.Thread):
