@@ -63,7 +63,7 @@ def settle(*inputs: Path) -> None:
 
     What is still to be written goes to the disk. And memory is taken and given back, for a virtual
     machine hands what is free to its host, and taking it again takes several times as long as it
-    does on a machine by itself. That may cost the host what it held of the inputs, so they are read.
+    does on a machine by itself. The host may let go of the inputs for it, so these are read last.
     """
     os.sync()
     piece = bytes(1 << 24)
