@@ -108,7 +108,6 @@ impl Hashes {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-
     use twox_hash::XxHash3_128;
 
     use super::*;

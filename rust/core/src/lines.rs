@@ -18,9 +18,9 @@ const PIECE: usize = if cfg!(test) { 32 } else { 1 << 22 };
 
 /// The hash of a file of which some was hashed while it was at hand for other reasons.
 pub(crate) fn hash_rest(mut hashes: Hashes, bytes: &[u8], watch: &Watch) -> Result<u128> {
-    for end in (hashes.bytes() as usize..bytes.len()).step_by(WINDOW) {
+    for start in (hashes.bytes() as usize..bytes.len()).step_by(WINDOW) {
         watch.check()?;
-        hashes.up_to(bytes, bytes.len().min(end + WINDOW));
+        hashes.up_to(bytes, bytes.len().min(start + WINDOW));
     }
     Ok(hashes.finish().0)
 }

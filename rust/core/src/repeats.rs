@@ -29,7 +29,7 @@ const BITS: usize = 16;
 
 /// Another number for each key, whose every bit tells keys apart: those of a narrow column have no high
 /// bits.
-fn spread(key: u64) -> u64 {
+const fn spread(key: u64) -> u64 {
     key.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
@@ -317,7 +317,7 @@ mod tests {
 
     /// What undoes [`spread`].
     const BACK: u64 = {
-        let (factor, mut back) = (0x9E37_79B9_7F4A_7C15_u64, 1_u64);
+        let (factor, mut back) = (spread(1), 1_u64);
         let mut bits = 0;
         while bits < u64::BITS {
             back = back.wrapping_mul(2_u64.wrapping_sub(factor.wrapping_mul(back)));

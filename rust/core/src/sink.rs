@@ -231,7 +231,7 @@ impl Drop for Behind {
 
 impl Behind {
     /// So many times what is gathered may wait.
-    const WAITING: usize = 4;
+    const WAITING: usize = 2;
 
     /// Write behind from now on, or, if the system has no thread to spare, as before.
     fn begin(target: Target) -> To {
@@ -275,6 +275,19 @@ impl Behind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_gathered_may_begin_anywhere_in_its_map() {
+        let (map, start) = (MmapMut::map_anon(2 * PAGES).expect("memory"), PAGES / 2);
+        let mut gathered = Gathered::of(map, start);
+        let bytes: Vec<u8> = (0..=PAGES).map(|at| at as u8).collect();
+        let mut rest = &bytes[..];
+        while !gathered.is_full() {
+            rest = gathered.take(rest);
+        }
+        assert_eq!((gathered.bytes(), rest), bytes.split_at(PAGES));
+        assert_eq!(&gathered.map[start..][..PAGES], &bytes[..PAGES]);
+    }
 
     #[test]
     fn a_part_of_a_page_may_be_written_at_a_time() {

@@ -61,11 +61,10 @@ pub fn all() -> Vec<Case> {
     for instructions in Instructions::all() {
         let minhash = move || minhash(instructions);
         let keys = move || keys(instructions);
+        let file_hash = move || file_hash(instructions);
         all.push(case("minhash", instructions.name(), minhash));
         all.push(case("band-keys", instructions.name(), keys));
-        all.push(case("file-hash", instructions.name(), move || {
-            file_hash(instructions)
-        }));
+        all.push(case("file-hash", instructions.name(), file_hash));
     }
     all.push(case("bands", "1 in 10 shared", bands));
     all
