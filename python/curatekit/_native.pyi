@@ -18,6 +18,7 @@ __all__ = [
     "STRIDE",
     "UNICODE_VERSION",
     "WHEREABOUTS",
+    "Ahead",
     "Block",
     "Dataset",
     "Decided",
@@ -277,6 +278,46 @@ class Decided:
         Raises:
             OSError: The file cannot be written.
             DataError: An input changed since it was opened.
+        """
+
+@final
+class Ahead:
+    """Files of rows that `decide` may write while it decides.
+
+    It does with more than one thread, if near-duplicates are removed, rows are compared in the
+    order in which they stand, and there is room for all of them. With `consensus`, it does up to
+    the first pair that only the family of a text tells about.
+    """
+
+    def __new__(
+        cls,
+        folder: str | PathLike[str],
+        stems: tuple[str, str, str],
+        *,
+        shard_bytes: int | None,
+        zstd: bool,
+        with_removed: bool,
+    ) -> Self:
+        """Write nothing yet.
+
+        Args:
+            folder: As for `Dataset.copy`, like the other arguments that are called as there.
+            stems: How the files of kept, removed and quarantined rows are called.
+            shard_bytes: Most bytes of a file.
+            zstd: Pack each file.
+            with_removed: Copy removed rows; else there is an empty file.
+        """
+    def finish(
+        self, progress: Progress | None
+    ) -> tuple[list[WrittenFile], list[WrittenFile], list[WrittenFile]] | None:
+        """Write what is left, down to the disk; None if all rows are for the caller to copy.
+
+        Returns:
+            The files of kept, removed and quarantined rows.
+
+        Raises:
+            OSError: A file cannot be written; carries errno and file name.
+            DataError: An input changed since it was opened; nothing written can be trusted.
         """
 
 @final
@@ -587,6 +628,7 @@ def decide(
     memory: int,
     io: Literal["map", "read"],
     spool: str | PathLike[str],
+    ahead: Ahead | None = None,
     progress: Progress | None,
 ) -> Decided:
     """Read the inputs, and decide for every row whether it is kept, removed or quarantined.
@@ -617,13 +659,14 @@ def decide(
         memory: Budget for private memory in bytes.
         io: `read` copies the inputs to the spool first, where nobody can change them.
         spool: Folder for unnamed temporary files.
+        ahead: Where rows may be written while others are still compared.
         progress: Is told how far the work is; an exception in it ends the work.
 
     Raises:
         FileNotFoundError: An input is missing.
         DataError: An input cannot be read, is broken as a whole or changed meanwhile, or `on_error`
             is `stop` and a row is bad.
-        OSError: The spool cannot be written; carries errno and file name.
+        OSError: The spool, or what goes ahead, cannot be written; carries errno and file name.
         ValueError: A number is out of its range.
     """
 

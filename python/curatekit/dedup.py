@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from curatekit import _native
 from curatekit.formats import FORMATS
 from curatekit.inputs import Inputs, expand
-from curatekit.output import DECISIONS, PLAIN, Packing, staged
+from curatekit.output import DECISIONS, PLAIN, STEMS, Packing, staged
 from curatekit.settings import (
     Alike,
     Io,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from curatekit._native import Decided, Problem, Progress, Summary
+    from curatekit._native import Ahead, Decided, Problem, Progress, Summary
     from curatekit.publish import Publisher
 
 
@@ -281,9 +281,13 @@ def decide(
     settings: Settings,
     *,
     spool: str | PathLike[str],
+    ahead: Ahead | None = None,
     progress: Progress | None = None,
 ) -> Decided:
-    """Decide every row of `files`, as `inputs.expand` lists them, through the core."""
+    """Decide every row of `files`, as `inputs.expand` lists them, through the core.
+
+    Rows may be written `ahead`.
+    """
     return _native.decide(
         files,
         FORMATS,
@@ -294,6 +298,7 @@ def decide(
         on_error=settings.on_error,
         io=settings.io,
         spool=spool,
+        ahead=ahead,
         progress=progress,
         **_compared(settings),
     )
@@ -309,6 +314,17 @@ def decide_among(
 ) -> Decided:
     """Decide those rows of a dataset that are `present`, `(rows,)`, as they now are."""
     return dataset.decide(present, spool=spool, progress=progress, **_compared(settings))
+
+
+def ahead_of(folder: Path, packing: Packing) -> Ahead:
+    """Get ready to write rows into a folder while others are still compared."""
+    return _native.Ahead(
+        folder,
+        STEMS,
+        shard_bytes=packing.shard_bytes,
+        zstd=packing.compress == "zst",
+        with_removed=packing.removed == "copy",
+    )
 
 
 def publisher_of(decided: Decided, folder: Path, packing: Packing, method: Method) -> Publisher:

@@ -26,6 +26,8 @@ from curatekit.interrupt import unbroken
 KEPT = "kept.jsonl"
 REMOVED = "removed.jsonl"
 QUARANTINE = "quarantine.jsonl"
+STEMS = ("kept", "removed", "quarantine")
+"""How the files of rows are called before `.jsonl`, or the number of a shard."""
 DECISIONS = "decisions.jsonl"
 REPORT = "report.json"
 FIGURES = "run.json"

@@ -30,10 +30,11 @@ from curatekit.manifest import (
     Rows,
     Written,
 )
-from curatekit.output import DECISIONS, LEDGER, Packing, check_space, named
+from curatekit.output import DECISIONS, LEDGER, STEMS, Packing, check_space, named
 from curatekit.report import to_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from types import TracebackType
 
     from curatekit._native import Progress, WrittenFile
@@ -86,13 +87,19 @@ class Publisher:
             # Every row is written once as it was read; a packed one may be shorter.
             check_space(self._folder, columns.bytes_in(self._dataset))
         # One list of rows at a time: of many rows each is large.
-        self._copy("kept", columns.rows(KEPT), progress)
+        kept, removed, quarantine = STEMS
+        self._copy(kept, columns.rows(KEPT), progress)
         start = self._read if packing.removed == "refer" else 0
-        self._copy("removed", columns.rows(REMOVED, start), None, original=True)
-        self._copy("quarantine", columns.rows(QUARANTINED), None, original=True)
+        self._copy(removed, columns.rows(REMOVED, start), None, original=True)
+        self._copy(quarantine, columns.rows(QUARANTINED), None, original=True)
         if rewritten := self._dataset.rewritten():
             self._copy_changed(ORIGINALS, rewritten, (KEPT,), original=True)
             self._copy_changed(REWRITTEN, rewritten, (REMOVED, QUARANTINED), original=False)
+
+    def note_rows(self, fates: Iterable[Sequence[WrittenFile]]) -> None:
+        """Take account of files of rows that were written ahead, in the order of `STEMS`."""
+        for stem, files in zip(STEMS, fates, strict=True):
+            self._note_rows(stem, files)
 
     def write_ledger(self) -> None:
         """Write what is known of every row."""
@@ -110,8 +117,7 @@ class Publisher:
         copies = 0 if ordered is None else ordered - counts[KEPT]
         total = sum(counts) - counts[ABSENT] + copies
         expected = [counts[KEPT] + copies, counts[REMOVED], counts[QUARANTINED]]
-        stems = ("kept", "removed", "quarantine")
-        found = [sum(file.rows for file in self._of_rows[stem]) for stem in stems]
+        found = [sum(file.rows for file in self._of_rows[stem]) for stem in STEMS]
         if self._packing.removed == "refer":
             with (self._folder / DECISIONS).open("rb") as lines:
                 found[1] = sum(b',"state":"removed",' in line for line in lines)
@@ -180,6 +186,10 @@ class Publisher:
             threads=self._threads,
             progress=progress,
         )
+        self._note_rows(stem, files, folder)
+
+    def _note_rows(self, stem: str, files: Sequence[WrittenFile], folder: str = "") -> None:
+        """Take account of files of rows that the core wrote."""
         prefix = f"{folder}/" if folder else ""
         for file in files:
             path = f"{prefix}{file['name']}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curatekit import brakes
-from curatekit.dedup import decide, publisher_of
+from curatekit.dedup import decide, ahead_of, publisher_of
 from curatekit.gauge import Gauge
 from curatekit.inputs import Inputs, expand
 from curatekit.output import (
@@ -65,10 +65,14 @@ def deduplicate(
     with staged(out, force=force) as work:
         if packing == PLAIN:
             _check_space(work.folder, files)
-        decided = decide(files, settings, spool=work.place, progress=gauge)
+        ahead = ahead_of(work.folder, packing)
+        decided = decide(files, settings, spool=work.place, ahead=ahead, progress=gauge)
         publisher = publisher_of(decided, work.folder, packing, settings.method)
         with gauge.stage("write"):
-            publisher.write_rows(gauge)
+            if (fates := ahead.finish(gauge)) is None:
+                publisher.write_rows(gauge)
+            else:
+                publisher.note_rows(fates)
         with gauge.stage("explain"):
             publisher.note(decided.write_decisions(work.folder / DECISIONS))
             publisher.write_ledger()

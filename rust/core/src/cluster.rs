@@ -115,27 +115,41 @@ struct Found {
 }
 
 impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
-    /// Decide rows, given in order of priority.
+    /// Decide rows, given in order of priority. Once no more can change about the rows of a window, `settled`
+    /// is told of the last one of them, and of those that were removed, while the next ones are decided.
     pub(crate) fn run(
         &mut self,
         ranks: &[u32],
         candidates: &mut Candidates,
+        mut settled: impl FnMut(u32, &[Removal]) -> Result<()> + Send,
     ) -> Result<(Vec<Removal>, Tally)> {
+        let mut is_first = true;
         loop {
             let (mut removals, mut tally) = (Vec::new(), Tally::default());
+            // The last row of the window before, and where its removals begin.
+            let mut before: Option<(u32, usize)> = None;
             candidates.forget_kept();
             self.watch.begin(Stage::Near, ranks.len() as u64);
             for window in ranks.chunks(WINDOW) {
-                for found in self.window(window, candidates)? {
+                let settle =
+                    || before.map_or(Ok(()), |(last, begin)| settled(last, &removals[begin..]));
+                let (found, settled) = rayon::join(|| self.window(window, candidates), settle);
+                settled?;
+                let begin = removals.len();
+                for found in found? {
                     removals.extend(found.removals);
                     tally.add(found.tally);
                 }
                 self.watch.advance(window.len() as u64)?;
+                // No family changes what was decided before one was asked for.
+                let is_settled = is_first && tally.asked.is_empty();
+                before = is_settled.then_some((window[window.len() - 1], begin));
             }
             if tally.asked.is_empty() {
                 return Ok((removals, tally));
             }
             self.judge.find_families(tally.asked)?;
+            is_first = false;
         }
     }
 

@@ -34,20 +34,30 @@ impl Corpus {
         watch: &Watch,
     ) -> Result<Vec<Written>> {
         let mut output = RowFiles::create(folder, stem, packing)?;
-        let size = |&row: &usize| {
-            if original {
-                self.rows.original(row).len() as u64
-            } else {
-                self.rows.size(row)
-            }
-        };
-        watch.begin(Stage::Write, rows.iter().map(size).sum());
-        let mut told = 0;
-        let mut rest = rows;
-        while !rest.is_empty() {
-            let room = output.room(rest.iter().map(size))?;
-            let mut piece = &rest[..room.min(rest.len())];
-            rest = &rest[piece.len()..];
+        let sizes = rows.iter().map(|&row| self.size(row, original));
+        watch.begin(Stage::Write, sizes.sum());
+        let told = |bytes| watch.advance(bytes);
+        self.copy_to(&mut output, rows, original, 1, told)?;
+        let written = output.finish()?;
+        self.rows.check_inputs()?;
+        Ok(written)
+    }
+
+    /// Write rows as long as there are at least so many; gives back the others. `told` learns how many
+    /// bytes they had, now and then.
+    pub(crate) fn copy_to<'r>(
+        &self,
+        output: &mut RowFiles,
+        mut rows: &'r [usize],
+        original: bool,
+        least: usize,
+        mut told: impl FnMut(u64) -> Result<()>,
+    ) -> Result<&'r [usize]> {
+        let mut bytes = 0;
+        while rows.len() >= least {
+            let room = output.room(rows.iter().map(|&row| self.size(row, original)))?;
+            let (mut piece, rest) = rows.split_at(room.min(rows.len()));
+            rows = rest;
             while let Some(&row) = piece.first() {
                 let (lines, count) = match self.rows.run(piece, original, AT_HAND) {
                     Some((lines, count)) => (Cow::Borrowed(lines), count),
@@ -56,16 +66,22 @@ impl Corpus {
                 };
                 piece = &piece[count..];
                 output.add(&lines, count)?;
-                told += lines.len() + 1;
-                if told >= TOLD {
-                    watch.advance(std::mem::take(&mut told) as u64)?;
+                bytes += lines.len() + 1;
+                if bytes >= TOLD {
+                    told(std::mem::take(&mut bytes) as u64)?;
                 }
             }
         }
-        watch.advance(told as u64)?;
-        let written = output.finish()?;
-        self.rows.check_inputs()?;
-        Ok(written)
+        told(bytes as u64)?;
+        Ok(rows)
+    }
+
+    fn size(&self, row: usize, original: bool) -> u64 {
+        if original {
+            self.rows.original(row).len() as u64
+        } else {
+            self.rows.size(row)
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
+use crate::ahead::Ahead;
 use crate::bands::{BandKeys, Banding};
 use crate::cluster::Removal;
 use crate::corpus::{Buffer, Corpus, Reading};
@@ -115,23 +116,29 @@ impl Default for Settings {
 
 /// Read the inputs and decide every row.
 ///
-/// `formats` stand in the order of detection. `spool` is a folder for unnamed temporary files.
+/// `formats` stand in the order of detection. `spool` is a folder for unnamed temporary files. Rows may be
+/// written `ahead`, if there is more than one thread.
 ///
 /// # Errors
-/// See [`Error`]; nothing is left behind.
+/// See [`Error`]; nothing is left behind but what was written ahead.
 pub fn decide(
     paths: &[PathBuf],
     formats: &[Format],
     settings: &Settings,
     spool: &Path,
+    mut ahead: Option<&mut Ahead>,
     watch: &Watch,
 ) -> Result<Decisions> {
     check(settings)?;
     let pool = Arc::new(pool(settings.threads)?);
-    let begun = Instant::now();
+    let run = Run::begin(settings, spool, watch);
     let corpus = pool.install(|| Corpus::open(paths, formats, &settings.reading, spool, watch))?;
     let state = vec![State::Kept; corpus.rows.len()];
-    decide_rows(corpus, state, settings, &pool, begun, spool, watch)
+    let decided = decide_rows(corpus, state, &pool, &run, ahead.as_deref_mut());
+    if let (Err(_), Some(ahead)) = (&decided, ahead) {
+        ahead.stop();
+    }
+    decided
 }
 
 /// Decide some rows of opened inputs, as they now are; the others are [`State::Absent`].
@@ -160,7 +167,8 @@ pub fn decide_among(
     };
     let state = present.iter().map(state).collect();
     let pool = Arc::new(pool(settings.threads)?);
-    decide_rows(corpus, state, settings, &pool, Instant::now(), spool, watch)
+    let run = Run::begin(settings, spool, watch);
+    decide_rows(corpus, state, &pool, &run, None)
 }
 
 /// A pool of threads for one call, 0 for one a core: the global one deadlocks after a fork.
@@ -172,15 +180,34 @@ pub fn pool(threads: usize) -> Result<rayon::ThreadPool> {
     pool.map_err(|error| Error::Setting(format!("cannot start {threads} threads: {error}")))
 }
 
+/// What is to be done, where, and who watches.
+struct Run<'r> {
+    settings: &'r Settings,
+    /// Folder of unnamed files.
+    spool: &'r Path,
+    watch: &'r Watch,
+    begun: Instant,
+}
+
+impl<'r> Run<'r> {
+    fn begin(settings: &'r Settings, spool: &'r Path, watch: &'r Watch) -> Self {
+        Self {
+            settings,
+            spool,
+            watch,
+            begun: Instant::now(),
+        }
+    }
+}
+
 fn decide_rows(
     corpus: Corpus,
     state: Vec<State>,
-    settings: &Settings,
     pool: &Arc<rayon::ThreadPool>,
-    begun: Instant,
-    spool: &Path,
-    watch: &Watch,
+    run: &Run,
+    ahead: Option<&mut Ahead>,
 ) -> Result<Decisions> {
+    let settings = run.settings;
     let rows = state.len();
     let present = state.iter().filter(|&&state| state == State::Kept).count();
     let documents = corpus.layouts.iter().all(|layout| layout.name() == "text") && rows > 0;
@@ -225,7 +252,7 @@ fn decide_rows(
         pairs_compared: 0,
         pool: Arc::clone(pool),
     };
-    let result = pool.install(|| decisions.fill(settings, spool, watch, begun));
+    let result = pool.install(|| decisions.fill(run, ahead));
     // A file cut short under its map looks like anything at all; that it changed is the one true
     // message.
     decisions.corpus.rows.check_inputs()?;
@@ -246,13 +273,13 @@ fn check(settings: &Settings) -> Result<()> {
 }
 
 impl Decisions {
-    fn fill(
-        &mut self,
-        settings: &Settings,
-        spool: &Path,
-        watch: &Watch,
-        begun: Instant,
-    ) -> Result<()> {
+    fn fill(&mut self, run: &Run, ahead: Option<&mut Ahead>) -> Result<()> {
+        let &Run {
+            settings,
+            spool,
+            watch,
+            begun,
+        } = run;
         let mut lap = begun;
         let mut done = |stage, seconds: &mut Vec<(Stage, f64)>| {
             seconds.push((stage, lap.elapsed().as_secs_f64()));
@@ -295,6 +322,10 @@ impl Decisions {
 
         if let Some(groups) = groups {
             watch.begin(Stage::Near, self.state.len() as u64);
+            let mut ahead = ahead.filter(|_| walk.is_in_order() && self.threads() > 1);
+            if let Some(ahead) = &mut ahead {
+                ahead.begin(&self.corpus)?;
+            }
             let near = Near {
                 decisions: self,
                 settings,
@@ -306,28 +337,24 @@ impl Decisions {
                 folder: spool,
                 watch,
             };
-            let (removals, told) = near.run()?;
+            let (removals, told) = near.run(|last, removals| {
+                let Some(ahead) = &mut ahead else {
+                    return Ok(());
+                };
+                let mut removed: Vec<u32> = removals.iter().map(|removal| removal.row).collect();
+                removed.sort_unstable();
+                let state = |row: usize| match self.state[row] {
+                    State::Kept if removed.binary_search(&(row as u32)).is_ok() => {
+                        State::NearDuplicate
+                    }
+                    state => state,
+                };
+                ahead.settle(last as usize + 1, state, watch)
+            })?;
             told.into_decisions(self);
-            for Removal {
-                row,
-                witness,
-                overlap,
-            } in removals
-            {
-                let row = row as usize;
-                (self.state[row], self.witness[row]) = (State::NearDuplicate, witness);
-                (self.shared[row], self.united[row]) = (overlap.shared, overlap.united);
-            }
-            // A copy of a row that is gone names the kept row, which is as like the copy as it is
-            // like the original.
-            for &(copy, first, _) in &copies {
-                let (copy, first) = (copy as usize, first as usize);
-                if self.state[first] == State::NearDuplicate {
-                    (self.state[copy], self.witness[copy]) =
-                        (State::NearDuplicate, self.witness[first]);
-                    (self.shared[copy], self.united[copy]) =
-                        (self.shared[first], self.united[first]);
-                }
+            self.remove(&removals, &copies);
+            if let Some(ahead) = ahead {
+                ahead.settle_all(|row| self.state[row]);
             }
         }
         self.counts.differ_elsewhere = self.differ_elsewhere(&copies, watch)?;
@@ -336,6 +363,30 @@ impl Decisions {
         }
         done(Stage::Near, &mut self.seconds);
         Ok(())
+    }
+
+    /// Mark near-duplicates, and the copies of them.
+    fn remove(&mut self, removals: &[Removal], copies: &[exact::Pair]) {
+        for &Removal {
+            row,
+            witness,
+            overlap,
+        } in removals
+        {
+            let row = row as usize;
+            (self.state[row], self.witness[row]) = (State::NearDuplicate, witness);
+            (self.shared[row], self.united[row]) = (overlap.shared, overlap.united);
+        }
+        // A copy of a row that is gone names the kept row, which is as like the copy as it is like the
+        // original.
+        for &(copy, first, _) in copies {
+            let (copy, first) = (copy as usize, first as usize);
+            if self.state[first] == State::NearDuplicate {
+                (self.state[copy], self.witness[copy]) =
+                    (State::NearDuplicate, self.witness[first]);
+                (self.shared[copy], self.united[copy]) = (self.shared[first], self.united[first]);
+            }
+        }
     }
 
     /// Validate every row, hash it, write its band keys.

@@ -24,6 +24,7 @@
 //!           cluster           keep-first, in order of priority
 //!   records, stats            texts for others to read, to count in, and to say otherwise
 //!   copy, evidence            rows to kept, removed, quarantine; a line for each that is not kept
+//!           ahead             the same while later rows are still compared
 //!           output, sink      their files; what goes past the page cache
 //!           hashes, xxh3      and their hashes
 //!   gaps                      what stands between rows, so that the inputs can be put together again
@@ -34,6 +35,7 @@
 
 #[cfg(test)]
 mod agreement;
+mod ahead;
 mod ascii;
 mod bands;
 mod block_file;
@@ -103,6 +105,7 @@ mod watch;
 mod word_hash;
 mod xxh3;
 
+pub use ahead::Ahead;
 pub use bands::Banding;
 pub use corpus::{Buffer, Corpus, Read, Reading, texts_of};
 pub use decisions::{Counts, Decisions, FamilySummary, Fates, PairSummary, State, Verdict};

@@ -77,7 +77,11 @@ impl Told {
 }
 
 impl Near<'_> {
-    pub(crate) fn run(&self) -> Result<(Vec<Removal>, Told)> {
+    /// Which rows are removed. `settled` is told as [`KeepFirst::run`] tells it.
+    pub(crate) fn run(
+        &self,
+        settled: impl FnMut(u32, &[Removal]) -> Result<()> + Send,
+    ) -> Result<(Vec<Removal>, Told)> {
         let (settings, decisions) = (self.settings, self.decisions);
         let (rows, shingling) = (decisions.state.len(), decisions.shingling);
         let is_compared =
@@ -138,7 +142,7 @@ impl Near<'_> {
             watch: self.watch,
         };
         let ranks = candidates.rows();
-        let (removals, tally) = keep_first.run(&ranks, &mut candidates)?;
+        let (removals, tally) = keep_first.run(&ranks, &mut candidates, settled)?;
         let told = Told {
             pairs_compared: keep_first.judge.compared.load(Relaxed),
             apart: tally.counts,

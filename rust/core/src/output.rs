@@ -135,9 +135,9 @@ impl Output {
 }
 
 /// The files of one kind of rows: `kept.jsonl`, or `kept-00001.jsonl.zst` and so on.
-pub(crate) struct RowFiles<'f> {
-    folder: &'f Path,
-    stem: &'f str,
+pub(crate) struct RowFiles {
+    folder: PathBuf,
+    stem: String,
     packing: Packing,
     output: Output,
     /// The frame that is being packed.
@@ -151,12 +151,12 @@ pub(crate) struct RowFiles<'f> {
     done: Vec<Written>,
 }
 
-impl<'f> RowFiles<'f> {
-    pub(crate) fn create(folder: &'f Path, stem: &'f str, packing: Packing) -> Result<Self> {
+impl RowFiles {
+    pub(crate) fn create(folder: &Path, stem: &str, packing: Packing) -> Result<Self> {
         Ok(Self {
             output: Output::create(&folder.join(name(stem, packing, 1)), packing.behind)?,
-            folder,
-            stem,
+            folder: folder.to_owned(),
+            stem: stem.to_owned(),
             packing,
             frame: None,
             bytes: 0,
@@ -221,7 +221,7 @@ impl<'f> RowFiles<'f> {
 
     fn begin_shard(&mut self) -> Result<()> {
         self.end_frame()?;
-        let name = name(self.stem, self.packing, self.done.len() + 2);
+        let name = name(&self.stem, self.packing, self.done.len() + 2);
         let next = Output::create(&self.folder.join(name), self.packing.behind)?;
         let full = std::mem::replace(&mut self.output, next);
         let packed = std::mem::take(&mut self.packed);

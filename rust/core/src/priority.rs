@@ -77,6 +77,11 @@ impl Walk {
         }
     }
 
+    /// Are rows walked as they stand?
+    pub(crate) fn is_in_order(&self) -> bool {
+        self.rows.is_none()
+    }
+
     pub(crate) fn row(&self, rank: u32) -> u32 {
         self.rows.as_ref().map_or(rank, |rows| rows[rank as usize])
     }

@@ -5,7 +5,7 @@
 //! inputs first of all.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IoSlice, Write};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 
@@ -120,15 +120,26 @@ impl Target {
         Err(ErrorKind::Unsupported.into())
     }
 
-    fn write(&mut self, gathered: &Gathered) -> io::Result<()> {
-        if self.is_direct && !gathered.is_full() {
+    /// Write what was gathered, piece after piece; only the last of all may be no full one.
+    fn write(&mut self, gathered: &[Gathered]) -> io::Result<()> {
+        let full = gathered.iter().take_while(|piece| piece.is_full()).count();
+        let (full, last) = gathered.split_at(full);
+        self.write_all(full)?;
+        if self.is_direct && !last.is_empty() {
             self.go_through_cache()?; // whole pages are asked for
         }
-        let mut rest = gathered.bytes();
+        self.write_all(last)
+    }
+
+    fn write_all(&mut self, gathered: &[Gathered]) -> io::Result<()> {
+        let pieces = gathered.iter().map(|piece| IoSlice::new(piece.bytes()));
+        let mut pieces: Vec<IoSlice> = pieces.collect();
+        let mut rest = &mut pieces[..];
+        IoSlice::advance_slices(&mut rest, 0); // passes over empty ones
         while !rest.is_empty() {
-            match self.file.write(rest) {
+            match self.file.write_vectored(rest) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(written) => rest = &rest[written..],
+                Ok(written) => IoSlice::advance_slices(&mut rest, written),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // After a part of a page, or on a file system that takes the flag and not the write.
                 Err(error) if error.kind() == ErrorKind::InvalidInput && self.is_direct => {
@@ -187,7 +198,7 @@ impl Sink {
         self.sent += gathered.len as u64;
         match &mut self.to {
             To::Here(target) => {
-                target.write(gathered)?;
+                target.write(std::slice::from_ref(gathered))?;
                 if self.sent == LARGE && gathered.is_full() {
                     gathered.turn(Gathered::huge()?);
                 }
@@ -230,8 +241,9 @@ impl Drop for Behind {
 }
 
 impl Behind {
-    /// So many times what is gathered may wait.
-    const WAITING: usize = 2;
+    /// So many times what is gathered may wait. It is written at once: on a busy machine the thread has its
+    /// turn more seldom than the disk would.
+    const WAITING: usize = 4;
 
     /// Write behind from now on, or, if the system has no thread to spare, as before.
     fn begin(target: Target) -> To {
@@ -240,9 +252,12 @@ impl Behind {
         let (back, written) = channel();
         let write = move || {
             let mut target = given.recv().map_err(io::Error::other)?;
-            for gathered in all {
+            while let Ok(first) = all.recv() {
+                let gathered: Vec<Gathered> =
+                    std::iter::once(first).chain(all.try_iter()).collect();
                 target.write(&gathered)?;
-                let _ = back.send(gathered); // nobody may want it any more
+                let mut written = gathered.into_iter();
+                let _ = written.try_for_each(|piece| back.send(piece)); // nobody may want them any more
             }
             Ok(target)
         };
@@ -307,7 +322,7 @@ mod tests {
         while !rest.is_empty() {
             rest = gathered.take(rest);
         }
-        target.write(&gathered).expect("written");
+        target.write(&[gathered]).expect("written");
         let written = std::fs::read(&path).expect("read");
         assert_eq!((written.len(), &written[100..]), (100 + PAGES, &bytes[..]));
     }

@@ -21,7 +21,7 @@ fn run(name: &str, bytes: &[u8]) -> Result<(Decisions, TempDir)> {
         ..Settings::default()
     };
     let watch = Watch::default();
-    decide(&[path], &[record], &settings, folder.path(), &watch)
+    decide(&[path], &[record], &settings, folder.path(), None, &watch)
         .map(|decisions| (decisions, folder))
 }
 
@@ -161,6 +161,7 @@ fn a_missing_input_is_named() {
         &[Format::default()],
         &Settings::default(),
         &std::env::temp_dir(),
+        None,
         &Watch::default(),
     );
     assert!(matches!(outcome, Err(Error::Read { .. })));

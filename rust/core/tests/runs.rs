@@ -33,6 +33,7 @@ fn run(lines: &str, settings: &Settings) -> Decisions {
         &[text_format()],
         settings,
         folder.path(),
+        None,
         &Watch::default(),
     )
     .expect("a good run")
@@ -218,6 +219,7 @@ fn every_role_must_be_alike_unless_the_whole_is_asked_for() {
             std::slice::from_ref(&format),
             &settings,
             folder.path(),
+            None,
             &Watch::default(),
         );
         assert_eq!(
@@ -265,6 +267,7 @@ fn boilerplate_does_not_propose_pairs() {
         &[format],
         &Settings::default(),
         folder.path(),
+        None,
         &watch,
     )
     .expect("a good run");
@@ -309,7 +312,14 @@ fn a_role_that_is_called_like_a_field_asked_for_is_none() {
         };
         let paths = [path.clone()];
         let formats = std::slice::from_ref(&format);
-        let decisions = decide(&paths, formats, &settings, folder.path(), &Watch::default());
+        let decisions = decide(
+            &paths,
+            formats,
+            &settings,
+            folder.path(),
+            None,
+            &Watch::default(),
+        );
         assert_eq!(decisions.expect("decided").state_codes(), expected);
     }
 }
@@ -349,7 +359,14 @@ fn a_field_asked_for_by_name_is_always_compared() {
         };
         let paths = [path.clone()];
         let formats = std::slice::from_ref(&format);
-        let decisions = decide(&paths, formats, &settings, folder.path(), &Watch::default());
+        let decisions = decide(
+            &paths,
+            formats,
+            &settings,
+            folder.path(),
+            None,
+            &Watch::default(),
+        );
         assert_eq!(decisions.expect("a good run").witness, expected);
     }
 }
@@ -374,6 +391,7 @@ fn a_stopped_run_says_so() {
             &[text_format()],
             &settings,
             folder.path(),
+            None,
             &watch,
         );
         assert!(matches!(outcome, Err(Error::Stopped)));
@@ -399,6 +417,7 @@ fn an_empty_file_does_not_change_how_the_others_are_compared() {
         &formats,
         &Settings::default(),
         folder.path(),
+        None,
         &Watch::default(),
     )
     .expect("a good run");

@@ -3,6 +3,7 @@
 //!
 //! Documented for users in `python/curatekit/_native.pyi`.
 
+mod ahead;
 mod arguments;
 mod block;
 mod failure;
@@ -19,6 +20,7 @@ use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::ahead::Ahead;
 use crate::arguments::{FormatArgument, Words};
 use crate::failure::to_python;
 use crate::summary::{Family, Pair, Problem, Summary, WrittenFile};
@@ -146,7 +148,7 @@ impl Decided {
 
 #[pyfunction]
 #[pyo3(signature = (inputs, formats, *, format, field, also, on, method, threshold_millis, ngram, alike, numbers, recall, keep,
-    label, seed, max_line, on_error, threads, memory, io, spool, progress))]
+    label, seed, max_line, on_error, threads, memory, io, spool, ahead = None, progress))]
 #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)] // keywords of a Python function
 fn decide(
     py: Python,
@@ -171,6 +173,7 @@ fn decide(
     memory: u64,
     io: Words<arguments::Copy>,
     spool: PathBuf,
+    ahead: Option<Py<Ahead>>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Decided> {
     let formats: Vec<core::Format> = formats.into_iter().map(core::Format::from).collect();
@@ -197,7 +200,15 @@ fn decide(
         memory,
     };
     watched(py, progress.as_ref(), |watch| {
-        core::decide(&inputs, &formats, &settings, &spool, watch)
+        let mut ahead = ahead.as_ref().map(|ahead| ahead.get().lock());
+        core::decide(
+            &inputs,
+            &formats,
+            &settings,
+            &spool,
+            ahead.as_deref_mut(),
+            watch,
+        )
     })
     .map(Decided)
 }
@@ -265,6 +276,9 @@ mod _native {
     use super::{
         Decided, decide, end_with_parent, give_back_memory, guard_maps, parts, rows_of_code, unpack,
     };
+
+    #[pymodule_export]
+    use super::ahead::Ahead;
 
     #[pymodule_export]
     use super::block::Block;
