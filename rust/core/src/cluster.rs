@@ -173,7 +173,7 @@ impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
     fn window(&self, window: &[u32], candidates: &mut Candidates) -> Result<Vec<Found>> {
         let (fates, taken) = (Fates::new(window.len()), AtomicUsize::new(0));
         let work = |_| {
-            let mut found = Found::default();
+            let (mut found, mut met) = (Found::default(), Vec::new());
             let working = Working(&fates);
             loop {
                 let first = taken.fetch_add(TAKEN, Relaxed);
@@ -182,7 +182,8 @@ impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
                     return Ok(found);
                 }
                 for at in first..window.len().min(first + TAKEN) {
-                    let is_kept = self.decide(window, at, candidates, &fates, &mut found)?;
+                    let is_kept =
+                        self.decide(window, at, candidates, &fates, &mut met, &mut found)?;
                     fates.list[at].store(if is_kept { KEPT } else { REMOVED }, Release);
                 }
             }
@@ -201,50 +202,56 @@ impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
         Ok(found)
     }
 
-    /// Compare a row with the kept ones before it: is it kept?
+    /// Compare a row with the kept ones before it: is it kept? `met` is room for those that it may be like.
     fn decide(
         &self,
         window: &[u32],
         at: usize,
         candidates: &Candidates,
         fates: &Fates,
+        met: &mut Vec<u32>,
         found: &mut Found,
     ) -> Result<bool> {
         let (rank, first) = (window[at], window[0]);
         let (row, mut sets) = (self.walk.row(rank), None);
         // Most rows of a large bucket are gone before those of its window are looked at.
-        let before = candidates.kept(rank).into_iter();
-        let beside = std::iter::once_with(|| candidates.beside(rank, first));
-        for other in before.chain(beside.flatten()) {
-            if !self.may_be_alike(rank, other) {
-                continue;
+        for is_beside in [false, true] {
+            if is_beside {
+                candidates.beside(rank, first, met);
+            } else {
+                candidates.kept(rank, met);
             }
-            if other >= first {
-                let other = window.binary_search(&other);
-                if !fates.is_kept(other.expect("what is in a bucket is decided")) {
+            for &other in &*met {
+                if !self.may_be_alike(rank, other) {
                     continue;
                 }
-            }
-            self.watch.check()?;
-            let kept = self.walk.row(other);
-            let sets = match &sets {
-                Some(sets) => sets,
-                None => sets.insert((self.sets)(row)?),
-            };
-            match self.judge.compare(sets, &*(self.sets)(kept)?)? {
-                Verdict::Different => {}
-                Verdict::Apart(apart) => found.tally.kept_apart(Pair { row, kept, apart }),
-                Verdict::Open(text) => {
-                    found.tally.asked.insert(text);
+                if is_beside {
+                    let other = window.binary_search(&other);
+                    if !fates.is_kept(other.expect("what is in a bucket is decided")) {
+                        continue;
+                    }
                 }
-                Verdict::Duplicate { overlap, edits } => {
-                    found.tally.edited(&edits);
-                    found.removals.push(Removal {
-                        row,
-                        witness: kept,
-                        overlap,
-                    });
-                    return Ok(false);
+                self.watch.check()?;
+                let kept = self.walk.row(other);
+                let sets = match &sets {
+                    Some(sets) => sets,
+                    None => sets.insert((self.sets)(row)?),
+                };
+                match self.judge.compare(sets, &*(self.sets)(kept)?)? {
+                    Verdict::Different => {}
+                    Verdict::Apart(apart) => found.tally.kept_apart(Pair { row, kept, apart }),
+                    Verdict::Open(text) => {
+                        found.tally.asked.insert(text);
+                    }
+                    Verdict::Duplicate { overlap, edits } => {
+                        found.tally.edited(&edits);
+                        found.removals.push(Removal {
+                            row,
+                            witness: kept,
+                            overlap,
+                        });
+                        return Ok(false);
+                    }
                 }
             }
         }
@@ -291,38 +298,52 @@ impl Candidates {
         self.buckets.members[start..start + rows as usize].split_at(kept as usize)
     }
 
-    /// Kept rows, in order, each once.
-    fn kept(&self, row: u32) -> Vec<u32> {
-        let buckets = self.buckets.of(row).iter();
-        let kept = buckets.flat_map(|&bucket| self.members(bucket).0);
-        self.agreed(kept.copied().collect(), row as usize)
+    /// List the kept rows, in order, each once.
+    fn kept(&self, row: u32, met: &mut Vec<u32>) {
+        met.clear();
+        for &bucket in self.buckets.of(row) {
+            met.extend_from_slice(self.members(bucket).0);
+        }
+        self.agreed(met, row as usize);
     }
 
-    /// Rows before this one, from the first one of its window on, in order, each once.
-    fn beside(&self, row: u32, first: u32) -> Vec<u32> {
-        let of_bucket = |&bucket: &u32| {
+    /// List the rows before this one, from the first one of its window on, in order, each once.
+    fn beside(&self, row: u32, first: u32, met: &mut Vec<u32>) {
+        met.clear();
+        for &bucket in self.buckets.of(row) {
             let (_, others) = self.members(bucket);
             let begin = others.partition_point(|&other| other < first);
-            others[begin..].iter().take_while(|&&other| other < row)
-        };
-        let beside = self.buckets.of(row).iter().flat_map(of_bucket);
-        self.agreed(beside.copied().collect(), row as usize)
+            let others = others[begin..].iter();
+            met.extend(others.take_while(|&&other| other < row));
+        }
+        self.agreed(met, row as usize);
     }
 
-    /// Those of `met`, all below `end`, that were met in enough buckets: in order, each once.
-    fn agreed(&self, mut met: Vec<u32>, end: usize) -> Vec<u32> {
-        if met.len() <= end / 64 {
-            met.sort_unstable();
-            let same = met.chunk_by(|left, right| left == right);
-            let agreed = same.filter(|same| same.len() >= self.buckets.agree);
-            return agreed.map(|same| same[0]).collect();
+    /// Leave those of `met`, all below `end`, that were met in enough buckets: in order, each once.
+    fn agreed(&self, met: &mut Vec<u32>, end: usize) {
+        let agree = self.buckets.agree;
+        if met.len() > end / 64 {
+            let mut times = vec![0_u8; end];
+            for &row in &*met {
+                times[row as usize] = times[row as usize].saturating_add(1);
+            }
+            let agreed = |row: &u32| usize::from(times[*row as usize]) >= agree;
+            met.clear();
+            met.extend((0..end as u32).filter(agreed));
+            return;
         }
-        let mut times = vec![0_u8; end];
-        for row in met {
-            times[row as usize] = times[row as usize].saturating_add(1);
+        met.sort_unstable();
+        let (mut begin, mut agreed) = (0, 0);
+        while let Some(&row) = met.get(begin) {
+            let same = met[begin..].iter().take_while(|&&other| other == row);
+            let times = same.count();
+            if times >= agree {
+                met[agreed] = row;
+                agreed += 1;
+            }
+            begin += times;
         }
-        let agreed = |row: &u32| usize::from(times[*row as usize]) >= self.buckets.agree;
-        (0..end as u32).filter(agreed).collect()
+        met.truncate(agreed);
     }
 
     /// No row is kept yet, and all stand in the list again, as they did at first: in order.
@@ -384,8 +405,11 @@ mod tests {
         let mut candidates = Candidates::new(building.finish(10, 1));
         let members = candidates.buckets.members.clone();
         let before = |candidates: &Candidates| {
-            let kept = candidates.kept(9);
-            (kept, candidates.beside(9, 5), candidates.beside(5, 4))
+            let (mut kept, mut beside, mut next) = (vec![], vec![], vec![]);
+            candidates.kept(9, &mut kept);
+            candidates.beside(9, 5, &mut beside);
+            candidates.beside(5, 4, &mut next);
+            (kept, beside, next)
         };
         assert_eq!(before(&candidates), (vec![], vec![5], vec![4]));
         for row in [0, 4, 6] {
