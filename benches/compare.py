@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from corpus import DEFAULT_FOLDER, Corpus, build
 from environments import CannotInstallError, python, release
-from measure import Cost, run
+from measure import Cost, in_turn, run
 from page import machine, publish, today
 from peer import PERMUTATIONS, THRESHOLD
 from truth import NGRAM, THRESHOLD_MILLIS, Truth, find, keep_first, load, read_texts
@@ -133,7 +133,7 @@ def measure(
     costs: dict[str, list[Cost]] = {tool.name: [] for tool in contest}
     removed: dict[str, NDArray[np.bool_]] = {}
     for turn in range(runs):
-        for tool in contest:
+        for tool in in_turn(contest, turn):
             if turn and tool.name in SLOW:
                 continue
             costs[tool.name].append(run(tool.command, ENV | {"HF_HOME": str(scratch / "cache")}))

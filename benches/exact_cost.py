@@ -4,8 +4,8 @@
 
 Two files of a gigabyte of documents: the corpus of `compare.py` under five renamings (see
 `made.py`), and the same with half of the rows replaced by copies of earlier ones. Each tool reads
-the file and writes the rows it keeps on one thread, as a process of its own, in turn; all must keep
-as many rows.
+the file and writes the rows it keeps on one thread, as a process of its own, in turn, there and
+back; all must keep as many rows.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from statistics import median
 from corpus import DEFAULT_FOLDER, build
 from environments import release
 from made import Made, copied, documents, stored
-from measure import Cost, run
+from measure import Cost, in_turn, run
 from ours import COMMAND
 from page import machine, publish, today
 
@@ -101,7 +101,7 @@ def measured(name: str, file: Made, scratch: Path, runs: int) -> list[str]:
     costs: dict[str, list[Cost]] = {tool: [] for tool in tools}
     rows: dict[str, int] = {}
     for turn in range(runs):
-        for tool, (command, target) in tools.items():
+        for tool, (command, target) in in_turn(tools.items(), turn):
             costs[tool].append(run(command, ENV))
             rows[tool] = _count_lines(target)
             target.unlink()

@@ -26,7 +26,7 @@ import orjson
 
 from corpus import DEFAULT_FOLDER, Corpus, build
 from made import Made, chats, documents, stored, write
-from measure import Cost
+from measure import Cost, in_turn
 from ours import Run, dedup, start
 from page import machine, publish, today
 
@@ -123,7 +123,7 @@ def _alternate(files: Sequence[Path], first: Cost, scratch: Path, runs: int) -> 
     values: dict[Path, list[float]] = {file: [] for file in files}
     last: dict[Path, Run] = {}
     for turn in range(runs):
-        for file, found in values.items():
+        for file, found in in_turn(values.items(), turn):
             last[file] = dedup(file, scratch / "out", WHOLE)
             found.append(last[file].cost.cpu_seconds - first.cpu_seconds)
             print(f"{file.name}, run {turn + 1} of {runs}: {found[-1]:.2f} CPU s", flush=True)
@@ -135,7 +135,7 @@ def _threads(large: Made, scratch: Path, runs: int) -> str:
     walls: dict[int, list[float]] = {1: [], 2: []}
     left: set[int] = set()
     for turn in range(runs):
-        for threads, found in walls.items():
+        for threads, found in in_turn(walls.items(), turn):
             done = dedup(large.path, scratch / "out", WHOLE, threads=threads)
             found.append(done.figures["wall_seconds"])
             left.add(done.report["kept"])

@@ -7,13 +7,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import curatekit
+
+T = TypeVar("T")
 
 SAMPLE_SECONDS = 0.02
 TOUCHED = 3 << 30
@@ -50,6 +52,16 @@ def run(command: Sequence[str | Path], env: Mapping[str, str]) -> Cost:
         shown = " ".join(map(str, command))
         sys.exit(f"`{shown}` ended with {process.returncode}\n{output.decode(errors='replace')}")
     return Cost(usage.ru_utime + usage.ru_stime, wall, watch.peak)
+
+
+def in_turn(measured: Iterable[T], turn: int) -> list[T]:
+    """Put what is measured in order, first to last, and every second turn last to first.
+
+    What gets slower or quicker meanwhile is the same for all, and nothing always runs after the
+    same other one, which may leave something behind, however well they are kept apart.
+    """
+    forth = list(measured)
+    return forth[::-1] if turn % 2 else forth
 
 
 @cache

@@ -78,7 +78,7 @@ impl Corpus {
 
     fn size(&self, row: usize, original: bool) -> u64 {
         if original {
-            self.rows.original(row).len() as u64
+            self.rows.original_size(row)
         } else {
             self.rows.size(row)
         }

@@ -203,6 +203,13 @@ impl Rows {
         &self.shard(row).source.bytes()[start..start + place.bytes as usize]
     }
 
+    /// Length in bytes of what [`Self::original`] gives.
+    #[must_use]
+    pub fn original_size(&self, row: usize) -> u64 {
+        let place = self.places.get(row);
+        place.map_or_else(|| self.size(row), |place| place.bytes)
+    }
+
     /// Where a row of an input begins and ends in it.
     pub(crate) fn bounds(&self, row: usize) -> (usize, usize) {
         let Place { start, bytes, .. } = self.places[row];

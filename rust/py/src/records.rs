@@ -175,7 +175,7 @@ impl Dataset {
     #[allow(clippy::needless_pass_by_value)] // extracted from Python
     fn bytes_of(&self, present: Option<PyReadonlyArray1<bool>>) -> u64 {
         let rows = 0..self.0.rows.read();
-        let bytes = |row| self.0.rows.original(row).len() as u64;
+        let bytes = |row| self.0.rows.original_size(row);
         let Some(present) = present else {
             return rows.map(bytes).sum();
         };
