@@ -16,7 +16,7 @@ from typing import NamedTuple, Self
 
 from running import Argument
 
-WRITES = ("write", "pwrite64", "fsync", "rename", "ftruncate")
+WRITES = ("write", "writev", "pwrite64", "fsync", "rename", "ftruncate")
 """Calls that change what is on the disk, or see that it gets there."""
 _CALL = re.compile(r"^(\d+) +(\w+)\((.*)$")
 _PLACED = re.compile(r'^(?:\d+<([^>]*)>|"([^"]*)")')
@@ -120,8 +120,6 @@ class Disk:
         match event.name:
             case "openat":
                 return self._open(event)
-            case "write" | "pwrite64" | "read" | "lseek" | "fsync" | "fdatasync" | "ftruncate":
-                return self._on_file(event)
             case "rename":
                 one, other = (_text(found) for found in _STRING.findall(event.arguments)[:2])
                 return self._move(one, other)
@@ -133,7 +131,7 @@ class Disk:
                 path = name if folder is None or name.startswith("/") else f"{folder[2]}/{name}"
                 kind = "rmdir" if "AT_REMOVEDIR" in event.arguments else "unlink"
                 return self._entry(kind, path)
-        return False
+        return self._on_file(event)
 
     def cut(self) -> None:
         """Leave on the real disk what a power cut would leave now."""
@@ -194,12 +192,13 @@ class Disk:
         key = (found[1], found[2])
         at = self._places.get(key, 0)
         match event.name:
-            case "write" | "pwrite64":
-                data = _bytes(_STRING.findall(event.arguments)[0])[: event.result]
+            case "write" | "writev" | "pwrite64":
+                pieces = map(_bytes, _STRING.findall(event.arguments))
+                data = b"".join(pieces)[: event.result]
                 if event.name == "pwrite64":
                     at = int(event.arguments.rpartition(",")[2].rstrip(")"))
                 entry.now[at : at + len(data)] = data
-                if event.name == "write":
+                if event.name != "pwrite64":
                     self._places[key] = at + len(data)
             case "read":
                 self._places[key] = at + event.result

@@ -7,10 +7,12 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from io import BytesIO
 from itertools import groupby, product
 from operator import itemgetter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -18,10 +20,13 @@ import pytest
 from conftest import COMMAND, chat, read_rows, write_rows
 from curatekit import _native
 from curatekit.errors import CurateError, DataError
-from curatekit.publish import npy_head
+from curatekit.publish import Publisher, npy_head
 from curatekit.run import deduplicate
 from curatekit.settings import Io, Method, Settings
 from running import contents
+
+if TYPE_CHECKING:
+    from curatekit._native import WrittenFile
 
 FILES = ("kept.jsonl", "removed.jsonl", "quarantine.jsonl", "decisions.jsonl")
 FOLDER = {*FILES, "ledger", "report.json", "run.json"}
@@ -251,7 +256,22 @@ def test_a_row_that_was_not_written_is_noticed(rows: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(_native, "rows_of_code", lose_the_first)
     with pytest.raises(OSError, match="6 rows were read, but 3 written"):
-        deduplicate(rows.name, Path("out"))
+        deduplicate(rows.name, Path("out"), Settings(threads=1))
+    assert names(Path()) == {"rows.jsonl"}
+
+
+def test_a_row_that_was_not_written_ahead_is_noticed(
+    rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = Publisher.note_rows
+
+    def lose_one(publisher: Publisher, fates: "Sequence[list[WrittenFile]]") -> None:
+        fates[0][0]["rows"] -= 1
+        note(publisher, fates)
+
+    monkeypatch.setattr(Publisher, "note_rows", lose_one)
+    with pytest.raises(OSError, match="6 rows were read, but 5 written"):
+        deduplicate(rows.name, Path("out"), Settings(threads=2))
     assert names(Path()) == {"rows.jsonl"}
 
 

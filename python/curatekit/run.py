@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curatekit import brakes
-from curatekit.dedup import decide, ahead_of, publisher_of
+from curatekit.dedup import ahead_of, decide, publisher_of
 from curatekit.gauge import Gauge
 from curatekit.inputs import Inputs, expand
 from curatekit.output import (

@@ -28,7 +28,7 @@ struct Copying {
     /// Rows before this one are settled.
     settled: usize,
     fates: [Fate; FATES],
-    /// Bytes that were copied.
+    /// Bytes of rows that were copied.
     copied: u64,
 }
 
@@ -154,7 +154,7 @@ impl Copying {
 
     fn finish(mut self, watch: &Watch) -> Result<[Vec<Written>; FATES]> {
         let left = self.fates.iter().flat_map(|fate| &fate.waiting);
-        let left: u64 = left.map(|&row| self.corpus.rows.size(row) + 1).sum();
+        let left: u64 = left.map(|&row| self.corpus.rows.size(row)).sum();
         watch.begin(Stage::Write, self.copied + left);
         watch.advance(self.copied)?;
         self.copy(1, |bytes| watch.advance(bytes))?;

@@ -66,7 +66,7 @@ impl Corpus {
                 };
                 piece = &piece[count..];
                 output.add(&lines, count)?;
-                bytes += lines.len() + 1;
+                bytes += lines.len() + 1 - count; // those of the rows, without line feeds
                 if bytes >= TOLD {
                     told(std::mem::take(&mut bytes) as u64)?;
                 }

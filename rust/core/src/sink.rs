@@ -137,7 +137,11 @@ impl Target {
         let mut rest = &mut pieces[..];
         IoSlice::advance_slices(&mut rest, 0); // passes over empty ones
         while !rest.is_empty() {
-            match self.file.write_vectored(rest) {
+            let written = match &*rest {
+                [one] => self.file.write(one),
+                several => self.file.write_vectored(several),
+            };
+            match written {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(written) => IoSlice::advance_slices(&mut rest, written),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
