@@ -57,8 +57,8 @@ def run(command: Sequence[str | Path], env: Mapping[str, str]) -> Cost:
 def in_turn(measured: Iterable[T], turn: int) -> list[T]:
     """Put what is measured in order, first to last, and every second turn last to first.
 
-    What gets slower or quicker meanwhile is the same for all, and nothing always runs after the
-    same other one, which may leave something behind, however well they are kept apart.
+    Nothing always runs after the same other one, which may leave something behind, however well
+    they are kept apart.
     """
     forth = list(measured)
     return forth[::-1] if turn % 2 else forth

@@ -170,9 +170,13 @@ def test_an_exception_of_the_progress_ends_the_run(rows: Path, stage: str) -> No
         if (now, done) == (stage, total):
             raise RuntimeError(stage)
 
-    with pytest.raises(RuntimeError, match=stage):
-        deduplicate(rows.name, Path("out"), progress=fail)
+    with pytest.raises(RuntimeError, match=stage) as caught:
+        deduplicate(rows.name, Path("out"), Settings(threads=2), progress=fail)
     assert names(Path()) == {"rows.jsonl"}
+    # Nor is a file left open that nobody sees, as long as somebody looks at the exception.
+    assert caught.tb is not None
+    files = [file for file in Path("/proc/self/fd").iterdir() if file.is_symlink()]
+    assert not [file for file in files if "out.partial" in str(file.readlink())]
 
 
 def test_the_work_of_a_dead_run_is_cleared_and_that_of_a_living_one_is_not(rows: Path) -> None:

@@ -282,7 +282,7 @@ class Decided:
 
 @final
 class Ahead:
-    """Files of rows that `decide` may write while it decides.
+    """Files of rows that one `decide` may write while it decides; a context that closes them.
 
     It does with more than one thread, if near-duplicates are removed, rows are compared in the
     order in which they stand, and there is room for all of them. With `consensus`, it does up to
@@ -307,6 +307,9 @@ class Ahead:
             zstd: Pack each file.
             with_removed: Copy removed rows; else there is an empty file.
         """
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_raised: object) -> None:
+        """Write no more; files that were not finished stay as they are."""
     def finish(
         self, progress: Progress | None
     ) -> tuple[list[WrittenFile], list[WrittenFile], list[WrittenFile]] | None:

@@ -65,14 +65,14 @@ def deduplicate(
     with staged(out, force=force) as work:
         if packing == PLAIN:
             _check_space(work.folder, files)
-        ahead = ahead_of(work.folder, packing)
-        decided = decide(files, settings, spool=work.place, ahead=ahead, progress=gauge)
-        publisher = publisher_of(decided, work.folder, packing, settings.method)
-        with gauge.stage("write"):
-            if (fates := ahead.finish(gauge)) is None:
-                publisher.write_rows(gauge)
-            else:
-                publisher.note_rows(fates)
+        with ahead_of(work.folder, packing) as ahead:
+            decided = decide(files, settings, spool=work.place, ahead=ahead, progress=gauge)
+            publisher = publisher_of(decided, work.folder, packing, settings.method)
+            with gauge.stage("write"):
+                if (fates := ahead.finish(gauge)) is None:
+                    publisher.write_rows(gauge)
+                else:
+                    publisher.note_rows(fates)
         with gauge.stage("explain"):
             publisher.note(decided.write_decisions(work.folder / DECISIONS))
             publisher.write_ledger()

@@ -58,11 +58,12 @@ impl Ahead {
         }
     }
 
-    /// Get ready to copy the rows of a corpus, if there is room for all of them.
+    /// Get ready to copy the rows of a corpus, if there is room for all of them, packed or not.
     pub(crate) fn begin(&mut self, corpus: &Corpus) -> Result<()> {
+        self.stop();
         let rows = &corpus.rows;
         let bytes = (0..rows.len()).map(|row| rows.size(row) + 1).sum();
-        if !self.packing.zstd && !has_room(&self.folder, bytes) {
+        if !has_room(&self.folder, bytes) {
             return Ok(());
         }
         let [kept, removed, quarantined] = &self.stems;
@@ -116,7 +117,7 @@ impl Ahead {
     }
 
     /// Write no more; what was written stays as it is.
-    pub(crate) fn stop(&mut self) {
+    pub fn stop(&mut self) {
         self.copying = None;
     }
 }
@@ -134,7 +135,7 @@ impl Copying {
                 State::ExactDuplicate | State::NearDuplicate | State::Absent => {}
             }
         }
-        self.settled = end;
+        self.settled = self.settled.max(end);
     }
 
     /// Copy rows of each fate as long as there are at least so many.
@@ -171,4 +172,17 @@ fn has_room(folder: &Path, bytes: u64) -> bool {
     room.map_or(true, |room| {
         room.f_bavail.saturating_mul(room.f_frsize) >= bytes
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_has_room_for_some_bytes_and_not_for_all_there_are() {
+        let folder = std::env::temp_dir();
+        assert!(has_room(&folder, 1));
+        assert!(!has_room(&folder, u64::MAX));
+        assert!(has_room(&folder.join("none"), u64::MAX));
+    }
 }

@@ -115,13 +115,13 @@ struct Found {
 }
 
 impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
-    /// Decide rows, given in order of priority. Once no more can change about the rows of a window, `settled`
-    /// is told of the last one of them, and of those that were removed, while the next ones are decided.
+    /// Decide rows, given in order of priority. While the rows of a window are decided, `tell` learns of the
+    /// window before it, up to the first question about a family: its last row, and what was removed of it.
     pub(crate) fn run(
         &mut self,
         ranks: &[u32],
         candidates: &mut Candidates,
-        mut settled: impl FnMut(u32, &[Removal]) -> Result<()> + Send,
+        mut tell: impl FnMut(u32, &[Removal]) -> Result<()> + Send,
     ) -> Result<(Vec<Removal>, Tally)> {
         let mut is_first = true;
         loop {
@@ -131,10 +131,9 @@ impl<S: Fn(u32) -> Result<Arc<RowSets>> + Sync> KeepFirst<'_, S> {
             candidates.forget_kept();
             self.watch.begin(Stage::Near, ranks.len() as u64);
             for window in ranks.chunks(WINDOW) {
-                let settle =
-                    || before.map_or(Ok(()), |(last, begin)| settled(last, &removals[begin..]));
-                let (found, settled) = rayon::join(|| self.window(window, candidates), settle);
-                settled?;
+                let tell = || before.map_or(Ok(()), |(last, begin)| tell(last, &removals[begin..]));
+                let (found, told) = rayon::join(|| self.window(window, candidates), tell);
+                told?;
                 let begin = removals.len();
                 for found in found? {
                     removals.extend(found.removals);

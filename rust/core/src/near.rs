@@ -77,10 +77,10 @@ impl Told {
 }
 
 impl Near<'_> {
-    /// Which rows are removed. `settled` is told as [`KeepFirst::run`] tells it.
+    /// Which rows are removed. `tell` learns of those that are decided for good as [`KeepFirst::run`] has it.
     pub(crate) fn run(
         &self,
-        settled: impl FnMut(u32, &[Removal]) -> Result<()> + Send,
+        tell: impl FnMut(u32, &[Removal]) -> Result<()> + Send,
     ) -> Result<(Vec<Removal>, Told)> {
         let (settings, decisions) = (self.settings, self.decisions);
         let (rows, shingling) = (decisions.state.len(), decisions.shingling);
@@ -142,7 +142,7 @@ impl Near<'_> {
             watch: self.watch,
         };
         let ranks = candidates.rows();
-        let (removals, tally) = keep_first.run(&ranks, &mut candidates, settled)?;
+        let (removals, tally) = keep_first.run(&ranks, &mut candidates, tell)?;
         let told = Told {
             pairs_compared: keep_first.judge.compared.load(Relaxed),
             apart: tally.counts,

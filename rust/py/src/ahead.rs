@@ -37,6 +37,16 @@ impl Ahead {
         )))
     }
 
+    fn __enter__(this: Py<Self>) -> Py<Self> {
+        this
+    }
+
+    #[pyo3(signature = (*_raised))]
+    #[allow(clippy::needless_pass_by_value)] // as Python hands it over
+    fn __exit__(&self, py: Python, _raised: Py<PyAny>) {
+        py.detach(|| self.lock().stop());
+    }
+
     #[allow(clippy::needless_pass_by_value)] // extracted from Python
     fn finish(
         &self,
