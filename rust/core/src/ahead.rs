@@ -25,6 +25,7 @@ const FATES: usize = 3;
 
 struct Copying {
     corpus: Corpus,
+    with_removed: bool,
     /// Rows before this one are settled.
     settled: usize,
     fates: [Fate; FATES],
@@ -74,6 +75,7 @@ impl Ahead {
         };
         self.copying = Some(Copying {
             corpus: corpus.share(),
+            with_removed: self.with_removed,
             settled: 0,
             fates: [fate(kept)?, fate(removed)?, fate(quarantined)?],
             copied: 0,
@@ -88,11 +90,10 @@ impl Ahead {
         state: impl Fn(usize) -> State,
         watch: &Watch,
     ) -> Result<()> {
-        let with_removed = self.with_removed;
         let Some(copying) = &mut self.copying else {
             return Ok(());
         };
-        copying.settle(end, state, with_removed);
+        copying.settle(end, state);
         // What is packed comes in the pieces in which it comes afterwards: nobody promises that the bytes
         // do not depend on them.
         copying.copy(STRIDE, |_| watch.check())
@@ -101,7 +102,7 @@ impl Ahead {
     /// All rows are decided. Those that are left are for [`Self::finish`].
     pub(crate) fn settle_all(&mut self, state: impl Fn(usize) -> State) {
         if let Some(copying) = &mut self.copying {
-            copying.settle(copying.corpus.rows.len(), state, self.with_removed);
+            copying.settle(copying.corpus.rows.len(), state);
         }
     }
 
@@ -123,13 +124,13 @@ impl Ahead {
 }
 
 impl Copying {
-    fn settle(&mut self, end: usize, state: impl Fn(usize) -> State, with_removed: bool) {
+    fn settle(&mut self, end: usize, state: impl Fn(usize) -> State) {
         let [kept, removed, quarantined] = &mut self.fates;
         for row in self.settled..end {
             match state(row) {
                 State::Kept => kept.waiting.push(row),
                 State::Quarantined => quarantined.waiting.push(row),
-                State::ExactDuplicate | State::NearDuplicate if with_removed => {
+                State::ExactDuplicate | State::NearDuplicate if self.with_removed => {
                     removed.waiting.push(row);
                 }
                 State::ExactDuplicate | State::NearDuplicate | State::Absent => {}

@@ -36,14 +36,14 @@ impl Corpus {
         let mut output = RowFiles::create(folder, stem, packing)?;
         let sizes = rows.iter().map(|&row| self.size(row, original));
         watch.begin(Stage::Write, sizes.sum());
-        let told = |bytes| watch.advance(bytes);
-        self.copy_to(&mut output, rows, original, 1, told)?;
+        let tell = |bytes| watch.advance(bytes);
+        self.copy_to(&mut output, rows, original, 1, tell)?;
         let written = output.finish()?;
         self.rows.check_inputs()?;
         Ok(written)
     }
 
-    /// Write rows as long as there are at least so many; gives back the others. `told` learns how many
+    /// Write rows as long as there are at least so many; gives back the others. `tell` learns how many
     /// bytes they had, now and then.
     pub(crate) fn copy_to<'r>(
         &self,
@@ -51,7 +51,7 @@ impl Corpus {
         mut rows: &'r [usize],
         original: bool,
         least: usize,
-        mut told: impl FnMut(u64) -> Result<()>,
+        mut tell: impl FnMut(u64) -> Result<()>,
     ) -> Result<&'r [usize]> {
         let mut bytes = 0;
         while rows.len() >= least {
@@ -68,11 +68,11 @@ impl Corpus {
                 output.add(&lines, count)?;
                 bytes += lines.len() + 1 - count; // those of the rows, without line feeds
                 if bytes >= TOLD {
-                    told(std::mem::take(&mut bytes) as u64)?;
+                    tell(std::mem::take(&mut bytes) as u64)?;
                 }
             }
         }
-        told(bytes as u64)?;
+        tell(bytes as u64)?;
         Ok(rows)
     }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use crate::bands::Banding;
 use crate::corpus::Corpus;
-use crate::dedup::Numbers;
 use crate::error::Problem;
 use crate::jsonl::Shard;
 use crate::judge::Rule;
+use crate::settings::Numbers;
 use crate::shingles::Shingling;
 use crate::watch::Stage;
 

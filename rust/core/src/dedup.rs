@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use crate::ahead::Ahead;
 use crate::bands::{BandKeys, Banding};
 use crate::cluster::Removal;
-use crate::corpus::{Buffer, Corpus, Reading};
+use crate::corpus::{Buffer, Corpus};
 use crate::decisions::{Counts, Decisions, State};
 use crate::error::{Error, Result};
 use crate::exact::{self, Equal, Secret};
@@ -23,9 +23,10 @@ use crate::key_role::KeyRoles;
 use crate::minhash::MinHash;
 use crate::near::Near;
 use crate::parts::Part;
-use crate::priority::{Priority, Walk};
+use crate::priority::Walk;
 use crate::read::{BLOCK, Block, Columns, Oddities, Reader, Scratch, Spools, broken_file};
 use crate::rest;
+use crate::settings::{Method, Numbers, Recall, Settings};
 use crate::shingles::{Alike, Shingling};
 use crate::signer::Signing;
 use crate::sketches::SketchFile;
@@ -34,85 +35,6 @@ use crate::watch::{Stage, Watch};
 
 /// With fewer rows, recall is exact unless asked otherwise, and so are families of fewer texts.
 pub(crate) const FEW: usize = 5000;
-
-/// Which duplicates are removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// Rows whose compared parts are equal.
-    Exact,
-    /// Those, and rows whose shingles are alike.
-    Near,
-}
-
-/// How near-duplicates are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recall {
-    /// By bands of signatures: at least 0.999 of the pairs at the threshold, and more above it.
-    Bands,
-    /// By an index of the rarest shingles: every pair. Much slower on large inputs.
-    Exact,
-}
-
-/// Do different numbers make rows different?
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Numbers {
-    /// Rows that differ in a number are no duplicates.
-    Distinct,
-    /// A number is a word like others.
-    Alike,
-}
-
-/// What to decide, and with what.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// How inputs are read.
-    pub reading: Reading,
-    /// Which duplicates.
-    pub method: Method,
-    /// Least similarity in thousandths, 1 to 1000.
-    pub threshold_millis: u32,
-    /// Words an n-gram. None: 5 if every file is of format `text`, else 3.
-    pub ngram: Option<usize>,
-    /// What must be alike. None: the whole if every file is of format `text`, else by consensus.
-    pub alike: Option<Alike>,
-    /// What numbers do. None: they are distinct by consensus, else alike.
-    pub numbers: Option<Numbers>,
-    /// How near-duplicates are found. None: exact below 5,000 rows, or where bands cannot.
-    pub recall: Option<Recall>,
-    /// Which of two duplicates stays.
-    pub keep: Priority,
-    /// A top-level field by whose values rows are counted.
-    pub label: Option<String>,
-    /// Of the signature's functions.
-    pub seed: u64,
-    /// Fail at the first bad row instead of putting it aside.
-    pub stop_at_bad_row: bool,
-    /// Worker threads; 0 means one a core.
-    pub threads: usize,
-    /// Budget for private memory in bytes.
-    pub memory: u64,
-}
-
-impl Default for Settings {
-    /// Near-duplicates at 0.8, everything else as the command has it.
-    fn default() -> Self {
-        Self {
-            reading: Reading::default(),
-            method: Method::Near,
-            threshold_millis: 800,
-            ngram: None,
-            alike: None,
-            numbers: None,
-            recall: None,
-            keep: Priority::Order,
-            label: None,
-            seed: 0,
-            stop_at_bad_row: false,
-            threads: 0,
-            memory: 4 << 30,
-        }
-    }
-}
 
 /// Read the inputs and decide every row.
 ///
@@ -129,7 +51,7 @@ pub fn decide(
     mut ahead: Option<&mut Ahead>,
     watch: &Watch,
 ) -> Result<Decisions> {
-    check(settings)?;
+    settings.check()?;
     let pool = Arc::new(pool(settings.threads)?);
     let run = Run::begin(settings, spool, watch);
     let corpus = pool.install(|| Corpus::open(paths, formats, &settings.reading, spool, watch))?;
@@ -155,7 +77,7 @@ pub fn decide_among(
     spool: &Path,
     watch: &Watch,
 ) -> Result<Decisions> {
-    check(settings)?;
+    settings.check()?;
     assert_eq!(present.len(), corpus.rows.len(), "one value for each row");
     let corpus = corpus.comparing(&settings.reading);
     let state = |&is_present: &bool| {
@@ -257,19 +179,6 @@ fn decide_rows(
     // message.
     decisions.corpus.rows.check_inputs()?;
     result.map(|()| decisions)
-}
-
-fn check(settings: &Settings) -> Result<()> {
-    let complaint = if !(1..=1000).contains(&settings.threshold_millis) {
-        "the threshold must be above 0 and at most 1"
-    } else if settings.ngram == Some(0) {
-        "an n-gram has at least 1 word"
-    } else if settings.reading.max_line == 0 {
-        "the longest row must have at least 1 byte"
-    } else {
-        return Ok(());
-    };
-    Err(Error::Setting(complaint.into()))
 }
 
 impl Decisions {

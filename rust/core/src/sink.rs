@@ -124,14 +124,14 @@ impl Target {
     fn write(&mut self, gathered: &[Gathered]) -> io::Result<()> {
         let full = gathered.iter().take_while(|piece| piece.is_full()).count();
         let (full, last) = gathered.split_at(full);
-        self.write_all(full)?;
+        self.write_pieces(full)?;
         if self.is_direct && !last.is_empty() {
             self.go_through_cache()?; // whole pages are asked for
         }
-        self.write_all(last)
+        self.write_pieces(last)
     }
 
-    fn write_all(&mut self, gathered: &[Gathered]) -> io::Result<()> {
+    fn write_pieces(&mut self, gathered: &[Gathered]) -> io::Result<()> {
         let pieces = gathered.iter().map(|piece| IoSlice::new(piece.bytes()));
         let mut pieces: Vec<IoSlice> = pieces.collect();
         let mut rest = &mut pieces[..];

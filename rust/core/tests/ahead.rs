@@ -100,6 +100,10 @@ fn run(lines: &str, settings: &Settings, packing: Packing, with_removed: bool) -
     }
 }
 
+fn plain(lines: &str, settings: &Settings) -> Run {
+    run(lines, settings, packing(None, false), true)
+}
+
 fn contents(folder: &Path, files: &[Written]) -> Vec<Vec<u8>> {
     let read = |file: &Written| fs::read(folder.join(&file.name)).expect("read");
     files.iter().map(read).collect()
@@ -165,12 +169,7 @@ fn rows_are_written_ahead_as_they_are_afterwards() {
 
 #[test]
 fn rows_are_on_their_way_before_all_are_decided() {
-    let mut run = run(
-        &rows(30_000, 0),
-        &settings(Alike::EachRole),
-        packing(None, false),
-        true,
-    );
+    let mut run = plain(&rows(30_000, 0), &settings(Alike::EachRole));
     let kept = run.folder.path().join("kept.jsonl");
     // What comes after that is written by another thread.
     assert!(fs::metadata(kept).expect("there").len() >= 4 << 20);
@@ -181,11 +180,10 @@ fn rows_are_on_their_way_before_all_are_decided() {
 #[test]
 fn a_question_about_a_family_ends_what_is_written_ahead() {
     for (before, templates) in [(9000, 60), (9000, 9), (0, 60), (2700, 60)] {
-        let packing = packing(None, false);
         let lines = rows(before, templates) + &rows(before, 0);
-        let mut run = run(&lines, &settings(Alike::Consensus), packing, true);
+        let mut run = plain(&lines, &settings(Alike::Consensus));
         assert!(!run.decisions.families.is_empty(), "{before} {templates}");
-        check(&mut run, packing, true);
+        check(&mut run, packing(None, false), true);
     }
 }
 
@@ -217,7 +215,7 @@ fn nothing_is_written_ahead_of_what_may_still_be_decided() {
         }),
     ];
     for (name, settings) in cases {
-        let mut run = run(&lines, &settings, packing(None, false), true);
+        let mut run = plain(&lines, &settings);
         let written = run.ahead.finish(&Watch::default()).expect("nothing to do");
         assert_eq!(written, None, "{name}");
         assert!(!run.folder.path().join("kept.jsonl").exists(), "{name}");
@@ -248,12 +246,7 @@ fn a_file_that_cannot_be_written_ends_the_run() {
 
 #[test]
 fn an_input_that_changes_meanwhile_is_noticed() {
-    let mut run = run(
-        &rows(3000, 0),
-        &settings(Alike::Whole),
-        packing(None, false),
-        true,
-    );
+    let mut run = plain(&rows(3000, 0), &settings(Alike::Whole));
     let path = run.folder.path().join("rows.jsonl");
     fs::write(path, rows(3000, 0) + "{}").expect("written");
     let written = run.ahead.finish(&Watch::default());
@@ -262,12 +255,7 @@ fn an_input_that_changes_meanwhile_is_noticed() {
 
 #[test]
 fn a_run_that_is_stopped_writes_no_more() {
-    let mut run = run(
-        &rows(3000, 0),
-        &settings(Alike::Whole),
-        packing(None, false),
-        true,
-    );
+    let mut run = plain(&rows(3000, 0), &settings(Alike::Whole));
     let watch = Watch::default();
     watch.stop();
     assert!(matches!(run.ahead.finish(&watch), Err(Error::Stopped)));

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use curatekit_core::{
     Alike, Decisions, Error, Format, Method, PartRule, Reading, Recall, RoleRule, RuleKind,
@@ -28,15 +29,11 @@ fn run(lines: &str, settings: &Settings) -> Decisions {
     let folder = TempDir::new().expect("a temporary folder");
     let path = folder.path().join("rows.jsonl");
     fs::write(&path, lines).expect("written");
-    decide(
-        &[path],
-        &[text_format()],
-        settings,
-        folder.path(),
-        None,
-        &Watch::default(),
-    )
-    .expect("a good run")
+    decided(&[path], &[text_format()], settings, folder.path())
+}
+
+fn decided(paths: &[PathBuf], formats: &[Format], settings: &Settings, spool: &Path) -> Decisions {
+    decide(paths, formats, settings, spool, None, &Watch::default()).expect("a good run")
 }
 
 fn line(words: impl Iterator<Item = u64>, lines: &mut String) {
@@ -214,19 +211,9 @@ fn every_role_must_be_alike_unless_the_whole_is_asked_for() {
             ..Settings::default()
         };
         let paths = [path.clone()];
-        let decisions = decide(
-            &paths,
-            std::slice::from_ref(&format),
-            &settings,
-            folder.path(),
-            None,
-            &Watch::default(),
-        );
-        assert_eq!(
-            decisions.expect("a good run").witness,
-            expected,
-            "{alike:?}"
-        );
+        let formats = std::slice::from_ref(&format);
+        let decisions = decided(&paths, formats, &settings, folder.path());
+        assert_eq!(decisions.witness, expected, "{alike:?}");
     }
 }
 
@@ -261,16 +248,7 @@ fn boilerplate_does_not_propose_pairs() {
     let folder = TempDir::new().expect("a temporary folder");
     let path = folder.path().join("rows.jsonl");
     fs::write(&path, lines).expect("written");
-    let watch = Watch::default();
-    let decisions = decide(
-        &[path],
-        &[format],
-        &Settings::default(),
-        folder.path(),
-        None,
-        &watch,
-    )
-    .expect("a good run");
+    let decisions = decided(&[path], &[format], &Settings::default(), folder.path());
     assert!(decisions.count(State::Kept) > rows * 9 / 10);
     assert!(
         decisions.pairs_compared < rows as u64,
@@ -312,15 +290,8 @@ fn a_role_that_is_called_like_a_field_asked_for_is_none() {
         };
         let paths = [path.clone()];
         let formats = std::slice::from_ref(&format);
-        let decisions = decide(
-            &paths,
-            formats,
-            &settings,
-            folder.path(),
-            None,
-            &Watch::default(),
-        );
-        assert_eq!(decisions.expect("decided").state_codes(), expected);
+        let decisions = decided(&paths, formats, &settings, folder.path());
+        assert_eq!(decisions.state_codes(), expected);
     }
 }
 
@@ -359,15 +330,8 @@ fn a_field_asked_for_by_name_is_always_compared() {
         };
         let paths = [path.clone()];
         let formats = std::slice::from_ref(&format);
-        let decisions = decide(
-            &paths,
-            formats,
-            &settings,
-            folder.path(),
-            None,
-            &Watch::default(),
-        );
-        assert_eq!(decisions.expect("a good run").witness, expected);
+        let decisions = decided(&paths, formats, &settings, folder.path());
+        assert_eq!(decisions.witness, expected);
     }
 }
 
@@ -412,15 +376,7 @@ fn an_empty_file_does_not_change_how_the_others_are_compared() {
         ..Format::default()
     };
     let formats = [text_format(), record];
-    let decisions = decide(
-        &paths,
-        &formats,
-        &Settings::default(),
-        folder.path(),
-        None,
-        &Watch::default(),
-    )
-    .expect("a good run");
+    let decisions = decided(&paths, &formats, &Settings::default(), folder.path());
     assert_eq!(
         (decisions.shingling.ngram, decisions.shingling.alike),
         (5, Alike::Whole)
